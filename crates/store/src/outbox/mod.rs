@@ -1,0 +1,3 @@
+//! Acts that are committed and wait for the sequencer.
+
+pub(crate) mod repo;

@@ -1,0 +1,170 @@
+//! Transactions: the only way to a connection. Each is scoped to one tenant for its whole life.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use hub_base::{Clock, EntryId, Origin, Principal, TenantId, Timestamp};
+use hub_events::{Act, Event};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use crate::bus::{Bus, Committed};
+use crate::cx::Cx;
+use crate::error::Error;
+
+/// The database as the rooms see it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+}
+
+impl Store {
+    /// Over a pool that logs in as the application's role (never an owner, never BYPASSRLS).
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, clock, bus: Bus::new() }
+    }
+
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A read-only transaction in `tenant`.
+    pub async fn read(&self, tenant: TenantId) -> Result<ReadTx, Error> {
+        let tx = begin(&self.pool, tenant, "begin read only").await?;
+        Ok(ReadTx(Tx { inner: tx, tenant, now: self.clock.now() }))
+    }
+
+    /// A writing transaction in the context's tenant.
+    pub async fn write(&self, cx: &Cx) -> Result<WriteTx, Error> {
+        let tenant = cx.tenant();
+        let tx = begin(&self.pool, tenant, "begin").await?;
+        Ok(WriteTx {
+            tx: Tx { inner: tx, tenant, now: self.clock.now() },
+            principal: cx.principal.clone(),
+            origin: cx.origin.clone(),
+            clock: Arc::clone(&self.clock),
+            bus: self.bus.clone(),
+            acts: Vec::new(),
+        })
+    }
+}
+
+async fn begin(
+    pool: &PgPool,
+    tenant: TenantId,
+    statement: &'static str,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let mut tx = pool.begin_with(statement).await?;
+    sqlx::query("select set_config('app.tenant', $1, true)")
+        .bind(tenant.to_string())
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx)
+}
+
+/// What statements run on: one tenant's view of the database. `repo` functions take `&mut Tx`.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+    tenant: TenantId,
+    now: Timestamp,
+}
+
+impl Tx {
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The transaction's one idea of now.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// For statements in files named `repo.rs`.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
+
+/// A transaction that can only read.
+#[derive(Debug)]
+pub struct ReadTx(Tx);
+
+impl Deref for ReadTx {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.0
+    }
+}
+
+impl DerefMut for ReadTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.0
+    }
+}
+
+/// A transaction that can write. Dropping it rolls back; committing it takes an act.
+#[derive(Debug)]
+pub struct WriteTx {
+    tx: Tx,
+    principal: Principal,
+    origin: Option<Origin>,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+    acts: Vec<(&'static str, Arc<Event>)>,
+}
+
+impl Deref for WriteTx {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for WriteTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+impl WriteTx {
+    /// Records a further act in this transaction (one transaction may do several things).
+    pub async fn record(&mut self, act: Act) -> Result<EntryId, Error> {
+        let entry = EntryId::new(&*self.clock);
+        let operation = act.operation;
+        let event =
+            act.into_event(&entry.to_string(), self.tx.now, &self.principal, self.origin.as_ref());
+        crate::outbox::repo::insert(&mut self.tx, entry, operation, &event).await?;
+        self.acts.push((operation, Arc::new(event)));
+        Ok(entry)
+    }
+
+    /// Change, ledger entry and event, or nothing. Returns the entry's id.
+    pub async fn commit(mut self, act: Act) -> Result<EntryId, Error> {
+        let entry = self.record(act).await?;
+        self.tx.inner.commit().await?;
+        for (operation, event) in self.acts {
+            self.bus.tell(Committed { tenant: self.tx.tenant, operation, event });
+        }
+        Ok(entry)
+    }
+
+    /// Commits a worker's own bookkeeping (a read position, a learned profile, an expiry sweep), together
+    /// with whatever acts were [`record`](Self::record)ed. Never for a change that a user or operator could see.
+    pub async fn commit_progress(self) -> Result<(), Error> {
+        self.tx.inner.commit().await?;
+        for (operation, event) in self.acts {
+            self.bus.tell(Committed { tenant: self.tx.tenant, operation, event });
+        }
+        Ok(())
+    }
+}

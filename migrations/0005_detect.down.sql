@@ -1,0 +1,1 @@
+-- the way back of 0005_detect
