@@ -1,1 +1,4 @@
--- the way back of 0002_ledger
+drop table ledger_subtree;
+drop table ledger_entry;
+drop function ledger_is_append_only();
+drop table ledger_head;

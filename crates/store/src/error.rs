@@ -12,17 +12,46 @@ pub enum Error {
     /// A unique or foreign-key constraint, by its name, so that a room can map it to the field at fault.
     #[error("the change breaks the rule `{constraint}`")]
     Constraint { constraint: String, #[source] source: sqlx::Error },
+    /// The ledger's stored tree contradicts itself: tampering or a bug.
+    #[error("the ledger of this tenant is inconsistent: {0}")]
+    Ledger(String),
     /// A row that does not parse: a bug or tampering, never the user's fault.
     #[error("table `{table}`, column `{column}`, row `{id}` is inconsistent")]
     Inconsistent { table: &'static str, column: &'static str, id: String },
+    #[error("the database URL cannot be used: {0}")]
+    Url(String),
+    /// A migration that PostgreSQL refused; nothing of it remains.
+    #[error("migration {file}, line {line}: {message}")]
+    Migration { file: &'static str, line: usize, message: String, #[source] source: sqlx::Error },
+    /// A migration that was applied from another text than this binary carries.
+    #[error(
+        "migration {file} was applied from another text; this program and the database do not belong together"
+    )]
+    MigrationChanged { file: String },
+    /// Migrations in the database that this binary does not know.
+    #[error("the database is at migration {found}, newer than this program ({known}): start the newer program")]
+    Ahead { found: i32, known: i32 },
+    /// The private cluster could not be made or started; the text says what and how to mend it.
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
+    /// A value that cannot be stored as it is (too many rows, too long a key).
+    #[error("{0}")]
+    Invalid(String),
 }
 
 impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Cluster(fault) => fault.kind(),
             Self::Constraint { .. } => ErrorKind::Conflict,
-            Self::Refused(_) | Self::Inconsistent { .. } => ErrorKind::Internal,
+            Self::Url(_) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Refused(_)
+            | Self::Inconsistent { .. }
+            | Self::Ledger(_)
+            | Self::Migration { .. }
+            | Self::MigrationChanged { .. }
+            | Self::Ahead { .. } => ErrorKind::Internal,
         }
     }
 
@@ -30,7 +59,7 @@ impl Error {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Constraint { constraint, .. } => Some(constraint),
-            Self::Unavailable(_) | Self::Refused(_) | Self::Inconsistent { .. } => None,
+            _ => None,
         }
     }
 }

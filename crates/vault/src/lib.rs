@@ -1,1 +1,15 @@
-//! vault
+//! Keys and what is done with them: the key ring, signatures, access tokens, secrets and their hashes.
+//!
+//! Knows nothing of databases, users or HTTP. No key material leaves this room except through its verbs.
+
+pub mod error;
+pub mod ring;
+pub mod secret;
+pub mod signer;
+pub mod tokens;
+
+pub use error::Error;
+pub use ring::{KeyRing, Purpose};
+pub use secret::{Secret32, SecretHash};
+pub use signer::CheckpointSigner;
+pub use tokens::{Claims, TokenVerifier};

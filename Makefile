@@ -1,0 +1,39 @@
+# The verbs of the project. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+ARGS ?=
+
+.PHONY: help bootstrap bootstrap-test build demo test check fmt bench clean
+
+help: ## list the verbs
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+bootstrap: ## install what building and running needs (apt + cargo; idempotent)
+	@scripts/bootstrap.sh
+
+bootstrap-test: ## install what the tests need as well
+	@scripts/bootstrap.sh test
+
+build: bootstrap ## build the two binaries, optimised
+	cargo build --release --bins
+
+demo: bootstrap ## start a hub, attack it, show the attack caught, contained and proven (ARGS=--once ends by itself)
+	@scripts/demo.sh $(ARGS)
+
+check: bootstrap-test ## formatting, lints, licences, shell, content
+	@scripts/check.sh
+
+test: bootstrap-test ## every check and every test
+	@scripts/check.sh
+	@scripts/test.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: bootstrap ## the figures, as ratios against a named reference in the same run
+	cargo bench -p hub-benches $(ARGS)
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf demo-out

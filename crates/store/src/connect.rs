@@ -1,0 +1,66 @@
+//! How to reach the database: as its owner for migrations, as the application for everything else.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_base::Clock;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::error::Error;
+use crate::tx::Store;
+
+/// The name of the application's role: it owns nothing and cannot bypass row-level security.
+pub const APP_ROLE: &str = "hub_app";
+
+/// The two ways in.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    /// As the owner of the tables: migrations only.
+    pub owner: PgConnectOptions,
+    /// As the application's role.
+    pub app: PgConnectOptions,
+}
+
+impl Endpoints {
+    /// From URLs. With one URL only, the application's sessions start in the role `hub_app`, which the
+    /// migrations make and grant; two URLs with two logins are better.
+    ///
+    /// # Errors
+    /// [`Error::Url`] if a URL does not parse.
+    pub fn from_urls(app: &str, owner: Option<&str>) -> Result<Self, Error> {
+        let parse = |url: &str| PgConnectOptions::from_str(url).map_err(|e| Error::Url(e.to_string()));
+        match owner {
+            Some(owner) => Ok(Self { owner: parse(owner)?, app: parse(app)? }),
+            None => {
+                let owner = parse(app)?;
+                Ok(Self { app: owner.clone().options([("role", APP_ROLE)]), owner })
+            }
+        }
+    }
+}
+
+/// A store over a pool of at most `connections` connections. The first connection is made lazily.
+pub fn connect(endpoints: &Endpoints, connections: u32, clock: Arc<dyn Clock>) -> Store {
+    let options = endpoints
+        .app
+        .clone()
+        .application_name("security-hub")
+        .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+    Store::new(pool(connections).connect_lazy_with(options), clock)
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+        .test_before_acquire(false)
+}
+
+/// One connection's pool as the owner, for migrations.
+pub(crate) fn owner_pool(endpoints: &Endpoints) -> PgPool {
+    pool(2).connect_lazy_with(endpoints.owner.clone().application_name("security-hub migrate"))
+}

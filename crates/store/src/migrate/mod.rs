@@ -1,0 +1,197 @@
+//! Migrations: numbered SQL, each with its way back, applied once under an advisory lock.
+
+pub(crate) mod repo;
+
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use sqlx::{Connection, PgConnection};
+
+use crate::connect::{Endpoints, owner_pool};
+use crate::error::Error;
+
+/// One migration as it was built in.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    pub number: i32,
+    pub name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+impl Migration {
+    fn checksum(&self) -> Vec<u8> {
+        Sha256::digest(self.up.as_bytes()).to_vec()
+    }
+}
+
+macro_rules! migrations {
+    ($($number:literal $name:literal;)*) => {
+        &[$(Migration {
+            number: $number,
+            name: $name,
+            up: include_str!(concat!("../../../../migrations/", $name, ".up.sql")),
+            down: include_str!(concat!("../../../../migrations/", $name, ".down.sql")),
+        }),*]
+    };
+}
+
+/// Every migration of this release, in order.
+pub const MIGRATIONS: &[Migration] = migrations! {
+    1 "0001_foundation";
+    2 "0002_ledger";
+    3 "0003_identity";
+    4 "0004_access";
+    5 "0005_detect";
+    6 "0006_respond";
+};
+
+/// Applies what is missing; returns the names applied. Safe to call from many replicas at once.
+///
+/// # Errors
+/// [`Error::Migration`] names the file; [`Error::Unavailable`] if the database does not answer.
+pub async fn run(endpoints: &Endpoints) -> Result<Vec<&'static str>, Error> {
+    let pool = owner_pool(endpoints);
+    let mut connection = pool.acquire().await?;
+    repo::lock(&mut connection).await?;
+    let result = apply(&mut connection).await;
+    repo::unlock(&mut connection).await?;
+    pool.close().await;
+    result
+}
+
+async fn apply(connection: &mut PgConnection) -> Result<Vec<&'static str>, Error> {
+    repo::prepare(connection).await?;
+    let applied = repo::applied(connection).await?;
+    let known = MIGRATIONS.last().map_or(0, |newest| newest.number);
+    if let Some((found, ..)) = applied.iter().find(|(number, ..)| *number > known) {
+        return Err(Error::Ahead { found: *found, known });
+    }
+    let mut done = Vec::new();
+    for migration in MIGRATIONS {
+        match applied.iter().find(|(number, ..)| *number == migration.number) {
+            Some((.., checksum)) if *checksum == migration.checksum() => {}
+            Some(_) => {
+                return Err(Error::MigrationChanged { file: migration.name.to_owned() });
+            }
+            None => {
+                step(connection, migration, migration.up, true).await?;
+                done.push(migration.name);
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Takes back the newest migrations down to and without `target` (0 takes all back); returns their names.
+///
+/// # Errors
+/// As [`run`].
+pub async fn revert(endpoints: &Endpoints, target: i32) -> Result<Vec<&'static str>, Error> {
+    let pool = owner_pool(endpoints);
+    let mut connection = pool.acquire().await?;
+    repo::lock(&mut connection).await?;
+    let applied = repo::applied(&mut connection).await?;
+    let mut done = Vec::new();
+    for migration in MIGRATIONS.iter().rev().filter(|m| m.number > target) {
+        if applied.iter().any(|(number, ..)| *number == migration.number) {
+            step(&mut connection, migration, migration.down, false).await?;
+            done.push(migration.name);
+        }
+    }
+    repo::unlock(&mut connection).await?;
+    pool.close().await;
+    Ok(done)
+}
+
+async fn step(
+    connection: &mut PgConnection,
+    migration: &Migration,
+    text: &'static str,
+    up: bool,
+) -> Result<(), Error> {
+    let mut tx = connection.begin().await?;
+    let result = async {
+        repo::run_script(&mut tx, text).await?;
+        if up {
+            repo::record(&mut tx, migration.number, migration.name, &migration.checksum()).await
+        } else {
+            repo::forget(&mut tx, migration.number).await
+        }
+    }
+    .await;
+    result.map_err(|source| {
+        // Trouble with the database itself (disk, shutdown, connection) is not the file's fault.
+        let trouble = source.as_database_error().is_none_or(|database| {
+            matches!(database.code().unwrap_or_default().get(..2), Some("53" | "57" | "08"))
+        });
+        if trouble {
+            return source.into();
+        }
+        let (line, message) = describe(&source, text);
+        Error::Migration { file: migration.name, line, message, source }
+    })?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What every migration's text, both ways, comes to: SHA-256, as hex. Equal exactly if the schema is.
+pub fn checksum() -> String {
+    let mut hash = Sha256::new();
+    for text in MIGRATIONS.iter().flat_map(|migration| [migration.up, migration.down]) {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// One known migration and whether the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    pub number: i32,
+    pub name: &'static str,
+    pub applied: bool,
+    /// The text that was applied differs from this release's.
+    pub changed: bool,
+}
+
+/// Every migration of this release, in order, and whether the database has it. Changes nothing.
+///
+/// # Errors
+/// [`Error::Unavailable`] if the database does not answer.
+pub async fn status(endpoints: &Endpoints) -> Result<Vec<Status>, Error> {
+    let pool = owner_pool(endpoints);
+    let mut connection = pool.acquire().await?;
+    let applied = repo::applied_if_any(&mut connection).await?;
+    drop(connection);
+    pool.close().await;
+    let status = |migration: &Migration| {
+        let found = applied.iter().find(|(number, ..)| *number == migration.number);
+        Status {
+            number: migration.number,
+            name: migration.name,
+            applied: found.is_some(),
+            changed: found.is_some_and(|(.., checksum)| *checksum != migration.checksum()),
+        }
+    };
+    Ok(MIGRATIONS.iter().map(status).collect())
+}
+
+/// The line of the text at which PostgreSQL stopped (0 if it does not say), and its words.
+fn describe(error: &sqlx::Error, text: &str) -> (usize, String) {
+    let sqlx::Error::Database(database) = error else {
+        return (0, "the database did not take it".to_owned());
+    };
+    let mut message = database.message().to_owned();
+    let Some(database) = database.try_downcast_ref::<PgDatabaseError>() else { return (0, message) };
+    let line = match database.position() {
+        Some(PgErrorPosition::Original(at)) => {
+            text.chars().take(at.saturating_sub(1)).filter(|c| *c == '\n').count() + 1
+        }
+        _ => 0,
+    };
+    for more in [database.detail(), database.hint(), database.r#where()].into_iter().flatten() {
+        message.push_str("; ");
+        message.push_str(more);
+    }
+    (line, message)
+}

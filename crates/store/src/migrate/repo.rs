@@ -1,0 +1,80 @@
+use sqlx::PgConnection;
+
+/// The advisory lock that lets one replica migrate at a time: "hub migr" in ASCII.
+const LOCK: i64 = 0x6875_6220_6d69_6772;
+
+pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // Another replica may have much to do; but a lock that is never given back must not hang us for ever.
+    sqlx::raw_sql("set lock_timeout = '15min'; set client_min_messages = 'warning'")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn unlock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// The migrations' own table.
+pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "create table if not exists hub_migration (
+           number integer primary key, name text not null, checksum bytea not null,
+           applied_at timestamptz not null default now());",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn applied(
+    connection: &mut PgConnection,
+) -> Result<Vec<(i32, String, Vec<u8>)>, sqlx::Error> {
+    sqlx::query_as("select number, name, checksum from hub_migration order by number")
+        .fetch_all(connection)
+        .await
+}
+
+/// Runs a migration's text, with limits on how long it may wait for a lock or run.
+pub(crate) async fn run_script(
+    connection: &mut PgConnection,
+    text: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("set local lock_timeout = '10s'; set local statement_timeout = '15min';")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::raw_sql(text).execute(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn record(
+    connection: &mut PgConnection,
+    number: i32,
+    name: &str,
+    checksum: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into hub_migration (number, name, checksum) values ($1, $2, $3)")
+        .bind(number)
+        .bind(name)
+        .bind(checksum)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn forget(connection: &mut PgConnection, number: i32) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from hub_migration where number = $1").bind(number).execute(connection).await?;
+    Ok(())
+}
+
+/// As [`applied`], for a database that may never have seen a migration.
+pub(crate) async fn applied_if_any(
+    connection: &mut PgConnection,
+) -> Result<Vec<(i32, String, Vec<u8>)>, sqlx::Error> {
+    let (there,): (bool,) = sqlx::query_as("select to_regclass('hub_migration') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    if there { applied(connection).await } else { Ok(Vec::new()) }
+}

@@ -1,0 +1,35 @@
+//! What can go wrong with keys and tokens.
+
+use std::path::PathBuf;
+
+use hub_base::ErrorKind;
+
+/// The vault's faults; none of them shows a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the key file {path} cannot be {what}")]
+    File { path: PathBuf, what: &'static str, #[source] source: std::io::Error },
+    #[error("the key file {path} is readable by others (mode {mode:o}): run `chmod 600` on it")]
+    Open { path: PathBuf, mode: u32 },
+    #[error("the key file {path} is damaged: {what}; restore it from your backup")]
+    Damaged { path: PathBuf, what: String },
+    #[error("the key ring has no primary key for {0}")]
+    NoPrimary(&'static str),
+    #[error("the token is not valid: {0}")]
+    Token(&'static str),
+    #[error("this machine gives no randomness")]
+    Randomness,
+    #[error("a key could not be used")]
+    Key,
+}
+
+impl Error {
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Token(_) => ErrorKind::Unauthenticated,
+            Self::File { .. } | Self::Randomness => ErrorKind::Unavailable,
+            Self::Open { .. } | Self::Damaged { .. } => ErrorKind::Invalid,
+            Self::NoPrimary(_) | Self::Key => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The key ring: for each purpose one primary key and any number of older ones that still verify.
+//!
+//! It lives in one file, readable by its owner only, written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::{hmac, rand};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use hub_base::{Clock, Timestamp};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::secret::digest;
+
+/// What a key is for; a key serves one purpose only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Ed25519: signs access tokens.
+    AccessToken,
+    /// Ed25519: signs ledger checkpoints.
+    Checkpoint,
+    /// HMAC-SHA-256: signs device cookies.
+    Device,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::AccessToken, Self::Checkpoint, Self::Device];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access-token",
+            Self::Checkpoint => "checkpoint",
+            Self::Device => "device",
+        }
+    }
+}
+
+/// One key as the file holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyLine {
+    id: String,
+    purpose: Purpose,
+    made_at: Timestamp,
+    primary: bool,
+    /// The 32-byte seed in base64.
+    seed: Zeroizing<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    version: u32,
+    keys: Vec<KeyLine>,
+}
+
+/// A key in memory.
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) purpose: Purpose,
+    pub(crate) made_at: Timestamp,
+    pub(crate) primary: bool,
+    pub(crate) seed: Zeroizing<[u8; 32]>,
+}
+
+impl Key {
+    fn new(purpose: Purpose, clock: &dyn Clock) -> Result<Self, Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        rand::fill(&mut *seed).map_err(|_| Error::Randomness)?;
+        Ok(Self { id: id_of(&seed), purpose, made_at: clock.now(), primary: true, seed })
+    }
+
+    pub(crate) fn ed25519(&self) -> Result<Ed25519KeyPair, Error> {
+        Ed25519KeyPair::from_seed_unchecked(&*self.seed).map_err(|_| Error::Key)
+    }
+
+    pub(crate) fn public(&self) -> Result<[u8; 32], Error> {
+        self.ed25519()?.public_key().as_ref().try_into().map_err(|_| Error::Key)
+    }
+}
+
+/// A short name for a key that says nothing about it.
+fn id_of(seed: &[u8; 32]) -> String {
+    let mut salted = Zeroizing::new(b"key id".to_vec());
+    salted.extend(seed);
+    hex::encode(digest(&salted).first_chunk::<8>().unwrap_or(&[0; 8]))
+}
+
+/// All keys of the hub.
+pub struct KeyRing {
+    keys: Vec<Key>,
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids: Vec<_> = self.keys.iter().map(|key| (key.purpose.name(), &key.id)).collect();
+        f.debug_struct("KeyRing").field("keys", &ids).finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// A new ring with one key for each purpose.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
+    pub fn generate(clock: &dyn Clock) -> Result<Self, Error> {
+        let keys = Purpose::ALL.into_iter().map(|p| Key::new(p, clock)).collect::<Result<_, _>>()?;
+        Ok(Self { keys })
+    }
+
+    /// Reads the ring, or makes it if the file is not there.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if others can read the file, [`Error::Damaged`] if it does not parse or lacks a key.
+    pub fn load_or_create(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
+        if path.exists() {
+            return Self::load(path);
+        }
+        let ring = Self::generate(clock)?;
+        ring.save(path)?;
+        Ok(ring)
+    }
+
+    /// # Errors
+    /// As [`KeyRing::load_or_create`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let fault = |what| move |source| Error::File { path: path.to_owned(), what, source };
+        let mode = fs::metadata(path).map_err(fault("read"))?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Open { path: path.to_owned(), mode });
+        }
+        let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(fault("read"))?);
+        let file: KeyFile = serde_json::from_str(&text).map_err(|error| {
+            damaged(format!("line {}, column {}", error.line(), error.column()))
+        })?;
+        if file.version != 1 {
+            return Err(damaged(format!("version {} is unknown", file.version)));
+        }
+        let ring = Self { keys: file.keys.into_iter().map(key).collect::<Option<_>>().ok_or_else(|| damaged("a seed is not 32 bytes".into()))? };
+        for purpose in Purpose::ALL {
+            ring.primary(purpose).map_err(|error| damaged(error.to_string()))?;
+        }
+        Ok(ring)
+    }
+
+    /// Writes the ring beside its place and moves it there, so that the file is never half written.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let fault = |source| Error::File { path: path.to_owned(), what: "written", source };
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| KeyLine {
+                id: key.id.clone(),
+                purpose: key.purpose,
+                made_at: key.made_at,
+                primary: key.primary,
+                seed: Zeroizing::new(STANDARD_NO_PAD.encode(*key.seed)),
+            })
+            .collect();
+        let text = serde_json::to_string_pretty(&KeyFile { version: 1, keys }).map(Zeroizing::new);
+        let text = text.map_err(|_| Error::Key)?;
+        let beside = path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(fault)?;
+        file.write_all(text.as_bytes()).map_err(fault)?;
+        file.sync_all().map_err(fault)?;
+        fs::rename(&beside, path).map_err(fault)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// A new primary key for a purpose; the older ones still verify.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
+    pub fn rotate(&mut self, purpose: Purpose, clock: &dyn Clock) -> Result<(), Error> {
+        let fresh = Key::new(purpose, clock)?;
+        for key in self.keys.iter_mut().filter(|key| key.purpose == purpose) {
+            key.primary = false;
+        }
+        self.keys.push(fresh);
+        Ok(())
+    }
+
+    pub(crate) fn primary(&self, purpose: Purpose) -> Result<&Key, Error> {
+        self.all(purpose).find(|key| key.primary).ok_or(Error::NoPrimary(purpose.name()))
+    }
+
+    pub(crate) fn all(&self, purpose: Purpose) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(move |key| key.purpose == purpose)
+    }
+
+    /// An HMAC-SHA-256 tag under the primary device key, in hex.
+    ///
+    /// # Errors
+    /// [`Error::NoPrimary`].
+    pub fn device_tag(&self, text: &str) -> Result<String, Error> {
+        let key = self.primary(Purpose::Device)?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*key.seed);
+        Ok(hex::encode(hmac::sign(&key, text.as_bytes())))
+    }
+
+    /// Whether a tag is of any device key, in constant time.
+    pub fn device_tag_verifies(&self, text: &str, tag: &str) -> bool {
+        let Ok(tag) = hex::decode(tag) else { return false };
+        self.all(Purpose::Device).any(|key| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &*key.seed);
+            hmac::verify(&key, text.as_bytes(), &tag).is_ok()
+        })
+    }
+}
+
+fn key(line: KeyLine) -> Option<Key> {
+    let bytes = Zeroizing::new(STANDARD_NO_PAD.decode(line.seed.as_bytes()).ok()?);
+    let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?);
+    Some(Key { id: line.id, purpose: line.purpose, made_at: line.made_at, primary: line.primary, seed })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Access tokens: EdDSA JWTs (RFC 8037, RFC 9068) of a few minutes. The algorithm is pinned, never read from the token.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::signature::KeyPair;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use hub_base::{SessionId, TenantId, Timestamp, UserId};
+
+use crate::error::Error;
+use crate::ring::{KeyRing, Purpose};
+
+/// RFC 9068's token type.
+const TYPE: &str = "at+jwt";
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    pub sub: UserId,
+    pub sid: SessionId,
+    pub tid: TenantId,
+    pub name: String,
+    pub roles: Vec<String>,
+    /// When the password was proven, Unix seconds.
+    pub auth_time: i64,
+    pub iat: i64,
+    pub exp: i64,
+    pub jti: String,
+}
+
+/// Signs and checks access tokens of one issuer.
+pub struct TokenVerifier {
+    issuer: String,
+    primary: String,
+    signing: EncodingKey,
+    verifying: HashMap<String, DecodingKey>,
+    validation: Validation,
+}
+
+impl std::fmt::Debug for TokenVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenVerifier").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl TokenVerifier {
+    /// # Errors
+    /// [`Error::NoPrimary`], [`Error::Key`].
+    pub fn new(ring: &KeyRing, issuer: &str) -> Result<Self, Error> {
+        let primary = ring.primary(Purpose::AccessToken)?;
+        let pair = primary.ed25519()?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| Error::Key)?;
+        let mut verifying = HashMap::new();
+        for key in ring.all(Purpose::AccessToken) {
+            let public = key.ed25519()?;
+            verifying.insert(key.id.clone(), DecodingKey::from_ed_der(public.public_key().as_ref()));
+        }
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Expiry is judged against the caller's clock below, not the machine's.
+        validation.validate_exp = false;
+        validation.leeway = 0;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            primary: primary.id.clone(),
+            signing: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            verifying,
+            validation,
+        })
+    }
+
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// # Errors
+    /// [`Error::Key`] if the key cannot be used.
+    pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            kid: Some(self.primary.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        jsonwebtoken::encode(&header, claims, &self.signing).map_err(|_| Error::Key)
+    }
+
+    /// # Errors
+    /// [`Error::Token`] with a reason fit for a log, never for an attacker.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Error> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Token("its header does not parse"))?;
+        if header.typ.as_deref() != Some(TYPE) {
+            return Err(Error::Token("its type is not at+jwt"));
+        }
+        let kid = header.kid.ok_or(Error::Token("it names no key"))?;
+        let key = self.verifying.get(&kid).ok_or(Error::Token("its key is unknown"))?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+            .map_err(|_| Error::Token("its signature or claims do not hold"))?
+            .claims;
+        let now = now.unix_seconds();
+        if claims.exp <= now {
+            return Err(Error::Token("it has expired"));
+        }
+        if claims.iat > now + 60 {
+            return Err(Error::Token("it is from the future"));
+        }
+        Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hub_base::{Clock, ManualClock};
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+    fn setting() -> (KeyRing, TokenVerifier, Claims) {
+        let clock = ManualClock::at(NOW);
+        let ring = KeyRing::generate(&clock).unwrap();
+        let verifier = TokenVerifier::new(&ring, "https://hub.test").unwrap();
+        let claims = Claims {
+            iss: "https://hub.test".into(),
+            aud: "https://hub.test".into(),
+            sub: UserId::new(&clock),
+            sid: SessionId::new(&clock),
+            tid: TenantId::SYSTEM,
+            name: "ada".into(),
+            roles: vec!["member".into()],
+            auth_time: clock.now().unix_seconds(),
+            iat: NOW.unix_seconds(),
+            exp: NOW.unix_seconds() + 300,
+            jti: "1".into(),
+        };
+        (ring, verifier, claims)
+    }
+
+    fn part(value: &serde_json::Value) -> String {
+        URL_SAFE_NO_PAD.encode(value.to_string())
+    }
+
+    #[test]
+    fn a_token_verifies_until_it_expires() {
+        let (_, verifier, claims) = setting();
+        let token = verifier.sign(&claims).unwrap();
+        assert_eq!(verifier.verify(&token, NOW).unwrap(), claims);
+        assert!(verifier.verify(&token, Timestamp::from_unix_seconds(1_000_300)).is_err());
+        assert!(verifier.verify(&token, Timestamp::from_unix_seconds(900_000)).is_err());
+    }
+
+    #[test]
+    fn forged_tokens_are_refused() {
+        let (ring, verifier, claims) = setting();
+        let kid = &ring.primary(Purpose::AccessToken).unwrap().id;
+        let token = verifier.sign(&claims).unwrap();
+        let mut parts = token.split('.');
+        let (header, body, signature) =
+            (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        let mut admin = serde_json::to_value(&claims).unwrap();
+        admin["roles"] = serde_json::json!(["owner"]);
+        let none = part(&serde_json::json!({"alg": "none", "typ": TYPE, "kid": kid}));
+        let public = ring.primary(Purpose::AccessToken).unwrap().public().unwrap();
+        let hs256 = jsonwebtoken::encode(
+            &Header { typ: Some(TYPE.into()), kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) },
+            &claims,
+            &EncodingKey::from_secret(&public),
+        )
+        .unwrap();
+        let wrong_kid = part(&serde_json::json!({"alg": "EdDSA", "typ": TYPE, "kid": "other"}));
+        let wrong_type = part(&serde_json::json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}));
+        let mut elsewhere = claims.clone();
+        elsewhere.aud = "https://other.test".into();
+        let forged = [
+            format!("{none}.{body}."),
+            format!("{none}.{body}.{signature}"),
+            format!("{header}.{}.{signature}", part(&admin)),
+            format!("{wrong_kid}.{body}.{signature}"),
+            format!("{wrong_type}.{body}.{signature}"),
+            hs256,
+            verifier.sign(&elsewhere).unwrap(),
+            TokenVerifier::new(&KeyRing::generate(&ManualClock::at(NOW)).unwrap(), "https://hub.test")
+                .unwrap()
+                .sign(&claims)
+                .unwrap(),
+            String::new(),
+            "..".into(),
+        ];
+        for token in forged {
+            assert!(verifier.verify(&token, NOW).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn after_a_rotation_old_tokens_still_verify() {
+        let (mut ring, verifier, claims) = setting();
+        let token = verifier.sign(&claims).unwrap();
+        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW)).unwrap();
+        let rotated = TokenVerifier::new(&ring, "https://hub.test").unwrap();
+        assert!(rotated.verify(&token, NOW).is_ok());
+        assert!(verifier.verify(&rotated.sign(&claims).unwrap(), NOW).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_without_a_panic(text in ".{0,300}") {
+            prop_assert!(setting().1.verify(&text, NOW).is_err());
+        }
+    }
+}
