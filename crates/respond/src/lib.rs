@@ -4,6 +4,7 @@
 //! Knows nothing of how findings are found, of passwords, or of serving HTTP. Everything it does to a
 //! tenant commits together with the act that says so, and every containment has its way back.
 
+mod accounts;
 pub mod actions;
 pub mod blocks;
 pub mod config;
@@ -18,3 +19,6 @@ pub mod timeline;
 pub use config::RespondConfig;
 pub use error::Error;
 pub use playbooks::Playbooks;
+
+#[cfg(test)]
+mod testing;

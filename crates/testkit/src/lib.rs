@@ -1,1 +1,10 @@
-//! testkit
+//! What tests stand on: a real database each, a tenant in it, a clock that they move by hand.
+//!
+//! Knows nothing of any one room's domain. Only ever a dev-dependency.
+
+mod cluster;
+mod database;
+pub mod hub;
+mod repo;
+
+pub use database::{TestDb, database, tenant, try_database};

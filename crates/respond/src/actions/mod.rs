@@ -20,6 +20,8 @@ use crate::config::RespondConfig;
 
 pub use manual::{Request, apply_manual};
 pub use release::{expire, release};
+pub(crate) use contain::parse_network;
+pub(crate) use run::chain;
 pub use run::run_pending;
 
 /// What can be done.

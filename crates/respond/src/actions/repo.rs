@@ -272,12 +272,12 @@ pub(crate) async fn set_released(tx: &mut Tx, id: ActionId) -> Result<(), Error>
     Ok(())
 }
 
-/// Applied actions whose time is over, locked, at most `limit`.
+/// Applied actions whose time is over, at most `limit`.
 pub(crate) async fn expired(tx: &mut Tx, limit: i64) -> Result<Vec<Action>, Error> {
     let now = tx.now().to_offset();
     let rows = sqlx::query(
         "select * from response_action where tenant_id = $1 and state = 'applied' and until <= $2 \
-         order by until limit $3 for update skip locked",
+         order by until limit $3",
     )
     .bind(tx.tenant().uuid())
     .bind(now)

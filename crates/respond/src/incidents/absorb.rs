@@ -1,16 +1,17 @@
 //! Taking findings in: each goes to its incident, and its playbooks' actions are queued, in the transaction
 //! that found it.
 
-use hub_base::{ActionId, IncidentId, ManualClock};
-use hub_detect::Finding;
+use hub_base::{ActionId, IncidentId, ManualClock, UserId};
+use hub_detect::{Entity, EntityKind, Finding};
 use hub_store::WriteTx;
 use serde_json::{Value, json};
 
 use super::correlate::{correlate, role};
 use super::{Incident, Role, Status, kind_name, repo, shown};
+use crate::accounts::repo as accounts;
 use crate::actions::{self, Draft, Kind, Target};
 use crate::error::Error;
-use crate::playbooks::{Playbook, Playbooks, Step};
+use crate::playbooks::{self, Playbook, Playbooks, Step};
 use crate::timeline;
 
 /// Who writes into the timeline here.
@@ -189,7 +190,10 @@ async fn contain(
     playbook: &Playbook,
     step: &Step,
 ) -> Result<bool, Error> {
-    let targets = step.targets(finding);
+    let mut targets: Vec<Entity> = step.targets(finding).into_iter().cloned().collect();
+    if step.target == playbooks::Target::CreatedApiKey && step.when.is_met(finding) {
+        keys_made(tx, finding, &mut targets).await?;
+    }
     let most = if step.action == Kind::BlockAddress { MOST_ADDRESSES } else { MOST_PEOPLE };
     let mut is_new = false;
     for entity in targets.iter().take(most) {
@@ -214,6 +218,26 @@ async fn contain(
     Ok(is_new)
 }
 
+/// Adds the keys that the finding's users made since the attack began: an event may be still to come, or lost
+/// among many.
+async fn keys_made(
+    tx: &mut WriteTx,
+    finding: &Finding,
+    targets: &mut Vec<Entity>,
+) -> Result<(), Error> {
+    let all = std::iter::once(&finding.primary).chain(&finding.entities);
+    for user in all.filter(|e| e.kind == EntityKind::User) {
+        let Ok(user) = user.value.parse::<UserId>() else { continue };
+        for (key, name) in accounts::keys_made_by(tx, user, finding.first_event_at).await? {
+            let value = key.to_string();
+            if !targets.iter().any(|target| target.value == value) {
+                targets.push(Entity { kind: EntityKind::ApiKey, value, name: Some(name) });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn draft(playbook: &Playbook, step: &Step, finding: &Finding, target: Target) -> Draft {
     Draft {
         kind: step.action,
@@ -226,7 +250,7 @@ fn draft(playbook: &Playbook, step: &Step, finding: &Finding, target: Target) ->
 
 /// The finding as the incident keeps it.
 fn body(finding: &Finding) -> Value {
-    let entity = |e: &hub_detect::Entity| {
+    let entity = |e: &Entity| {
         json!({"kind": kind_name(e.kind), "value": e.value, "name": e.name})
     };
     json!({

@@ -1,0 +1,89 @@
+//! Is it alive, is it ready, how are its parts, what has it counted.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use hub_access::Action;
+use hub_base::TenantId;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::extract::Json;
+use super::table::Api;
+use crate::state::App;
+
+pub(super) fn routes(api: &mut Api) {
+    let open = "it says yes or no, and nothing else";
+    api.public(Method::GET, "/health/live", (open, "Whether the process answers"), alive)
+        .gives::<serde_json::Value>(StatusCode::OK);
+    api.public(Method::GET, "/health/ready", (open, "Whether it should get requests"), ready)
+        .gives::<serde_json::Value>(StatusCode::OK);
+    api.local(Method::GET, "/health", (Action::HealthRead, "Every part in detail"), detail)
+        .gives::<serde_json::Value>(StatusCode::OK);
+    api.local(Method::GET, "/metrics", (Action::HealthRead, "OpenMetrics"), metrics)
+        .answers(StatusCode::OK, hub_telemetry::metrics::MEDIA_TYPE);
+}
+
+/// How long the database may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+async fn alive() -> Json<serde_json::Value> {
+    Json(json!({"status": "pass"}))
+}
+
+async fn database(app: &App) -> Result<(), String> {
+    match timeout(PATIENCE, app.store.read(TenantId::SYSTEM)).await {
+        Ok(Ok(_answered)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_late) => Err("the database did not answer in time".to_owned()),
+    }
+}
+
+fn verdict(good: bool) -> (StatusCode, &'static str) {
+    if good { (StatusCode::OK, "pass") } else { (StatusCode::SERVICE_UNAVAILABLE, "fail") }
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let (status, word) = verdict(!app.is_stopping() && database(&app).await.is_ok());
+    (status, Json(json!({"status": word}))).into_response()
+}
+
+async fn detail(State(app): State<App>) -> Response {
+    let database = database(&app).await;
+    let workers: serde_json::Map<String, serde_json::Value> = app
+        .crew
+        .conditions()
+        .into_iter()
+        .map(|(name, condition)| {
+            let body = json!({
+                "status": if condition.running { "pass" } else { "fail" },
+                "restarts": condition.restarts,
+                "last_fault": condition.last_fault,
+            });
+            (name.to_owned(), body)
+        })
+        .collect();
+    let working = app.crew.conditions().values().all(|condition| condition.running);
+    let (status, word) = verdict(!app.is_stopping() && database.is_ok() && working);
+    let body = json!({
+        "status": word,
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at": app.started_at.to_string(),
+        "stopping": app.is_stopping(),
+        "database": {"status": verdict(database.is_ok()).1, "fault": database.err()},
+        "workers": workers,
+        "hashes_waiting": app.hashes_waiting(),
+        "blocked_addresses": app.blocks.count(),
+        "rules": app.rules_loaded(),
+    });
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    app.metrics.hashes_waiting(app.hashes_waiting());
+    app.metrics.blocked_addresses(app.blocks.count());
+    ([(CONTENT_TYPE, hub_telemetry::metrics::MEDIA_TYPE)], app.metrics.print()).into_response()
+}

@@ -1,0 +1,136 @@
+//! Signing in with a password. A stranger learns nothing but whether it worked, in the same time either way.
+
+use hub_base::SessionId;
+use hub_store::Cx;
+use hub_vault::{Secret32, TokenVerifier};
+
+use super::{SESSION_TTL, Tokens, access_token, repo};
+use crate::acts::{self, Refusal};
+use crate::credential;
+use crate::error::Error;
+use crate::hash_pool::HashPool;
+use crate::throttle::Throttle;
+use crate::users;
+
+/// What a person types.
+pub struct Login {
+    pub username: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// What signing in works with.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginParts<'a> {
+    pub pool: &'a HashPool,
+    pub throttle: &'a Throttle,
+    pub tokens: &'a TokenVerifier,
+}
+
+/// Signs a person in; `cx` is anonymous in the tenant they named. `roles` is asked for their role names.
+///
+/// # Errors
+/// [`Error::BadLogin`] whatever was wrong, [`Error::TooMany`] with the time to wait, [`Error::Busy`].
+pub async fn login(
+    cx: &Cx,
+    login: &Login,
+    parts: LoginParts<'_>,
+    roles: impl AsyncFnOnce(&Cx, hub_base::UserId) -> Vec<String>,
+) -> Result<Tokens, Error> {
+    let typed = login.username.trim().to_lowercase();
+    let address = cx.origin.as_ref().map(|origin| origin.address);
+    if let Some(address) = address
+        && let Some(retry_after) = parts.throttle.wait(cx.tenant(), address, &typed, cx.now())
+    {
+        parts.throttle.failed(cx.tenant(), address, &typed, cx.now());
+        refuse(cx, None, &typed, Refusal::Throttled).await?;
+        return Err(Error::TooMany { retry_after });
+    }
+    let (user, phc) = {
+        let mut tx = cx.read().await?;
+        match users::by_username(&mut tx, &typed).await? {
+            Some(user) => {
+                let phc = users::repo::phc(&mut tx, user.id).await?;
+                (Some(user), phc)
+            }
+            None => (None, None),
+        }
+    };
+    let checked = parts.pool.check(cx.tenant(), &login.password, phc.as_deref()).await?;
+    let known = user.as_ref().map(|user| user.id);
+    let (Some(user), true) = (user, checked.matches) else {
+        if let Some(address) = address {
+            parts.throttle.failed(cx.tenant(), address, &typed, cx.now());
+        }
+        refuse(cx, known, &typed, Refusal::InvalidCredentials).await?;
+        return Err(Error::BadLogin);
+    };
+    if user.locked_at.is_some() {
+        refuse(cx, known, &typed, Refusal::AccountLocked).await?;
+        return Err(Error::BadLogin);
+    }
+    if let Some(address) = address {
+        parts.throttle.succeeded(cx.tenant(), address, &typed);
+    }
+    let fresh_phc =
+        if checked.stale { Some(parts.pool.hash(cx.tenant(), &login.password).await?) } else { None };
+    let roles = roles(cx, user.id).await;
+    begin(cx, &user, fresh_phc, parts.tokens, roles).await
+}
+
+async fn begin(
+    cx: &Cx,
+    user: &users::User,
+    fresh_phc: Option<String>,
+    signer: &TokenVerifier,
+    roles: Vec<String>,
+) -> Result<Tokens, Error> {
+    let session = SessionId::new(&**cx.clock());
+    let (secret, refresh) = (Secret32::random()?, Secret32::random()?);
+    let access =
+        access_token(cx, signer, user.id, &user.username, session, cx.now(), roles)?;
+    let mut tx = cx.write().await?;
+    // The lock is looked at again: it may have fallen while the password was hashed.
+    let still = users::repo::by_id(&mut tx, user.id).await?;
+    if still.is_none_or(|user| user.locked_at.is_some()) {
+        tx.commit(acts::session_refuse(Some(user.id), &user.username, Refusal::AccountLocked)).await?;
+        return Err(Error::BadLogin);
+    }
+    if let Some(phc) = fresh_phc {
+        users::repo::set_phc(&mut tx, user.id, &phc).await?;
+    }
+    let expires = cx.now().plus(SESSION_TTL);
+    repo::insert(&mut tx, session, user.id, &secret.hash(), expires, cx.origin.as_ref()).await?;
+    repo::insert_refresh(&mut tx, session, &refresh.hash()).await?;
+    tx.commit(acts::session_begin(user.id, &user.username, session)).await?;
+    Ok(Tokens {
+        user: user.id,
+        session,
+        access,
+        refresh: credential::refresh(cx.tenant(), session, &refresh),
+        cookie: Some(credential::cookie(cx.tenant(), session, &secret)),
+    })
+}
+
+async fn refuse(
+    cx: &Cx,
+    user: Option<hub_base::UserId>,
+    typed: &str,
+    why: Refusal,
+) -> Result<(), Error> {
+    cx.write().await?.commit(acts::session_refuse(user, typed, why)).await?;
+    Ok(())
+}
+
+/// Records that a sign-in from a blocked address was turned away at the door.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn refuse_blocked(cx: &Cx, typed: &str) -> Result<(), Error> {
+    refuse(cx, None, typed, Refusal::AddressBlocked).await
+}

@@ -1,0 +1,69 @@
+use std::str::FromStr as _;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// One statement as the superuser. CREATE and DROP DATABASE take no parameters; the names are our own.
+async fn run(superuser: &str, statement: String) -> anyhow::Result<()> {
+    let mut db = open(superuser).await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut db).await?;
+    db.close().await?;
+    Ok(())
+}
+
+async fn open(url: &str) -> anyhow::Result<PgConnection> {
+    Ok(PgConnection::connect_with(&PgConnectOptions::from_str(url)?).await?)
+}
+
+pub(crate) async fn exists(superuser: &str, name: &str) -> anyhow::Result<bool> {
+    let mut db = open(superuser).await?;
+    let (there,): (bool,) =
+        sqlx::query_as("select exists (select from pg_database where datname = $1)")
+            .bind(name)
+            .fetch_one(&mut db)
+            .await?;
+    db.close().await?;
+    Ok(there)
+}
+
+/// The owner's role and an empty database of that name.
+pub(crate) async fn prepare(superuser: &str, name: &str) -> anyhow::Result<()> {
+    run(
+        superuser,
+        "do $$ begin
+           if not exists (select from pg_roles where rolname = 'hub_owner') then
+             create role hub_owner login createrole;
+           end if;
+         end $$"
+            .to_owned(),
+    )
+    .await?;
+    run(superuser, format!("drop database if exists {name} with (force)")).await?;
+    run(superuser, format!("create database {name} owner hub_owner")).await
+}
+
+pub(crate) async fn rename(superuser: &str, from: &str, to: &str) -> anyhow::Result<()> {
+    run(superuser, format!("alter database {from} rename to {to}")).await
+}
+
+pub(crate) async fn clone(superuser: &str, template: &str, name: &str) -> anyhow::Result<()> {
+    run(superuser, format!("create database {name} template {template} owner hub_owner")).await
+}
+
+pub(crate) async fn drop_database(superuser: &str, name: &str) -> anyhow::Result<()> {
+    run(superuser, format!("drop database if exists {name} with (force)")).await
+}
+
+/// What killed test processes left behind, and templates of other schemas.
+pub(crate) async fn drop_leftovers(superuser: &str) -> anyhow::Result<()> {
+    let mut db = open(superuser).await?;
+    let names: Vec<(String,)> =
+        sqlx::query_as("select datname::text from pg_database where datname ~ '^(t|build|tmpl)_'")
+            .fetch_all(&mut db)
+            .await?;
+    db.close().await?;
+    for (name,) in names {
+        drop_database(superuser, &name).await?;
+    }
+    Ok(())
+}
