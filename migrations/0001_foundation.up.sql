@@ -48,8 +48,8 @@ revoke all on procedure hub_protect(text) from public;
 -- The directory: the one table without row-level security, for it is read before the tenant is known.
 create table tenant (
   id uuid primary key,
-  slug text not null constraint tenant_slug_unique unique
-    constraint tenant_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+  slug text not null constraint tenant_slug_key unique
+    constraint tenant_slug_form check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
   name text not null constraint tenant_name_length check (char_length(name) between 1 and 200),
   created_at timestamptz not null,
   suspended_at timestamptz
@@ -115,20 +115,22 @@ call hub_protect('event_rest');
 -- Partitions are reached through their parent only.
 revoke all on event_rest from hub_app;
 
--- Makes the partitions of `day` (UTC) and of the day after, where they are missing; returns how many it made.
+-- Makes the partitions of `days` days from `first_day` (UTC) that are missing; returns how many it made.
 -- The application may call it though it owns nothing. A day whose rows already lie in the default partition stays there.
-create function hub_event_partitions(day date) returns integer
+create function hub_prepare_event_days(first_day date, days integer) returns integer
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
+  day date;
   part text;
   made integer := 0;
 begin
-  for n in 0 .. 1 loop
-    part := 'event_' || to_char(day + n, 'YYYYMMDD');
+  for n in 0 .. least(days, 60) - 1 loop
+    day := first_day + n;
+    part := 'event_' || to_char(day, 'YYYYMMDD');
     continue when to_regclass('public.' || part) is not null;
     begin
       execute format('create table public.%I partition of public.event for values from (%L) to (%L)',
-        part, (day + n)::text || ' 00:00:00+00', (day + n + 1)::text || ' 00:00:00+00');
+        part, day::text || ' 00:00:00+00', (day + 1)::text || ' 00:00:00+00');
       call public.hub_protect(part);
       -- Partitions are reached through their parent only.
       execute format('revoke all on public.%I from hub_app', part);
@@ -139,15 +141,15 @@ begin
   return made;
 end
 $$;
-revoke all on function hub_event_partitions(date) from public;
-grant execute on function hub_event_partitions(date) to hub_app;
+revoke all on function hub_prepare_event_days(date, integer) from public;
+grant execute on function hub_prepare_event_days(date, integer) to hub_app;
 
 -- Lines that could not be normalised, kept for the operator to read.
 create table quarantine (
   tenant_id uuid not null,
   batch_id uuid not null,
-  ordinal bigint generated always as identity,
-  line integer not null,
+  ordinal integer not null,
+  line bigint not null,
   reason text not null,
   -- At most 8 KiB of the line.
   raw text not null constraint quarantine_raw_length check (octet_length(raw) <= 8192),
@@ -157,12 +159,14 @@ create table quarantine (
 );
 call hub_protect('quarantine');
 
--- Which worker does a piece of a tenant's work, until when by the database's clock.
+-- Which worker does a partition of a tenant's work, until when by the database's clock. `epoch` grows with every
+-- change of hands, so that a worker that slept past its lease can be told from its successor.
 create table worker_lease (
   tenant_id uuid not null references tenant (id),
-  work text not null,
-  owner uuid not null,
+  partition text not null,
+  owner text not null,
+  epoch bigint not null,
   until timestamptz not null,
-  primary key (tenant_id, work)
+  primary key (tenant_id, partition)
 );
 call hub_protect('worker_lease');

@@ -1,1 +1,2 @@
--- the way back of 0004_access
+drop table user_role;
+drop table role;

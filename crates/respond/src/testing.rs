@@ -4,11 +4,9 @@ use hub_base::{Clock, FindingId};
 use hub_detect::{Entity, Finding};
 use hub_events::Severity;
 
-use crate::incidents::parse_kind;
-
 pub(crate) fn entity(text: &str) -> Entity {
     let (kind, value) = text.split_once(':').unwrap();
-    Entity { kind: parse_kind(kind).unwrap(), value: value.to_owned(), name: None }
+    Entity { kind: kind.parse().unwrap(), value: value.to_owned(), name: None }
 }
 
 pub(crate) fn finding(rule: &str, primary: &str, entities: &[&str], clock: &dyn Clock) -> Finding {

@@ -194,7 +194,7 @@ async fn admitted(app: &App, action: Action, mut request: Request, next: Next) -
         Ok(admission) => admission,
         Err(problem) => return problem.into_response(),
     };
-    if let Err((problem, verdict)) = admission.permit(app, action) {
+    if let Err((problem, verdict)) = admission.permit(app, action).await {
         admission.note(app, action, verdict, 0);
         return problem.into_response();
     }

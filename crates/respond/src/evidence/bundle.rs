@@ -11,7 +11,7 @@ use super::{FORMAT, MOST_BYTES, repo};
 use crate::accounts::repo as accounts;
 use crate::actions;
 use crate::error::Error;
-use crate::incidents::{self, Attached, Incident, Involved, kind_name};
+use crate::incidents::{self, Attached, Incident, Involved};
 
 /// Bytes kept free for the end line.
 const RESERVE: usize = 64 * 1024;
@@ -96,7 +96,7 @@ fn header(tx: &Tx, incident: &Incident) -> Value {
 async fn entity(tx: &mut Tx, lines: &mut Lines, one: &Involved) -> Result<(), Error> {
     let entity = &one.entity;
     let known = json!({
-        "entity": kind_name(entity.kind), "value": entity.value, "name": entity.name,
+        "entity": entity.kind.name(), "value": entity.value, "name": entity.name,
         "role": one.role.name(),
     });
     lines.add("entity", known)?;

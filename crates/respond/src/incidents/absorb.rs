@@ -7,7 +7,7 @@ use hub_store::WriteTx;
 use serde_json::{Value, json};
 
 use super::correlate::{correlate, role};
-use super::{Incident, Role, Status, kind_name, repo, shown};
+use super::{Incident, Role, Status, repo, shown};
 use crate::accounts::repo as accounts;
 use crate::actions::{self, Draft, Kind, Target};
 use crate::error::Error;
@@ -198,7 +198,7 @@ async fn contain(
     let mut is_new = false;
     for entity in targets.iter().take(most) {
         let target = Target {
-            kind: kind_name(entity.kind).to_owned(),
+            kind: entity.kind.name().to_owned(),
             value: entity.value.clone(),
             name: entity.name.clone(),
         };
@@ -251,7 +251,7 @@ fn draft(playbook: &Playbook, step: &Step, finding: &Finding, target: Target) ->
 /// The finding as the incident keeps it.
 fn body(finding: &Finding) -> Value {
     let entity = |e: &Entity| {
-        json!({"kind": kind_name(e.kind), "value": e.value, "name": e.name})
+        json!({"kind": e.kind.name(), "value": e.value, "name": e.name})
     };
     json!({
         "id": finding.id,

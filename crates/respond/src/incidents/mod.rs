@@ -6,7 +6,7 @@ pub(crate) mod repo;
 mod update;
 
 use hub_base::{FindingId, IncidentId, Page, PageRequest, Timestamp};
-use hub_detect::{Entity, EntityKind};
+use hub_detect::Entity;
 use hub_events::{Act, Class, Severity, Subject};
 use hub_store::Cx;
 
@@ -272,39 +272,12 @@ pub(crate) fn act(operation: &'static str, activity: u8, incident: &Incident) ->
         .with("unmapped.incident.number", incident.number)
         .with("unmapped.incident.status", incident.status.name())
         .with("unmapped.incident.techniques", incident.techniques.clone())
-        .with("unmapped.incident.primary.kind", kind_name(incident.primary.kind))
+        .with("unmapped.incident.primary.kind", incident.primary.kind.name())
         .with("unmapped.incident.primary.value", incident.primary.value.as_str());
     match incident.verdict {
         Some(verdict) => act.with("verdict_id", verdict as u8).with("verdict", verdict.name()),
         None => act,
     }
-}
-
-/// How an entity's kind is written in rows and files.
-pub(crate) const fn kind_name(kind: EntityKind) -> &'static str {
-    match kind {
-        EntityKind::User => "user",
-        EntityKind::Address => "address",
-        EntityKind::Session => "session",
-        EntityKind::ApiKey => "api_key",
-        EntityKind::Campaign => "campaign",
-        EntityKind::Host => "host",
-        EntityKind::CloudIdentity => "cloud_identity",
-    }
-}
-
-pub(crate) fn parse_kind(name: &str) -> Option<EntityKind> {
-    [
-        EntityKind::User,
-        EntityKind::Address,
-        EntityKind::Session,
-        EntityKind::ApiKey,
-        EntityKind::Campaign,
-        EntityKind::Host,
-        EntityKind::CloudIdentity,
-    ]
-    .into_iter()
-    .find(|kind| kind_name(*kind) == name)
 }
 
 /// An entity as people read it: its name if it has one, else its value.

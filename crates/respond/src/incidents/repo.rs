@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::correlate::{Candidate, WINDOW};
 use super::{
-    Attached, Filter, Incident, Involved, Role, Status, Verdict, kind_name, parse_kind,
+    Attached, Filter, Incident, Involved, Role, Status, Verdict,
 };
 use crate::error::{Error, inconsistent, sql};
 
@@ -41,7 +41,7 @@ fn incident(row: &PgRow) -> Result<Incident, Error> {
             None => None,
         },
         primary: Entity {
-            kind: parse_kind(&text("primary_kind")?).ok_or_else(|| bad("primary_kind"))?,
+            kind: text("primary_kind")?.parse().map_err(|_| bad("primary_kind"))?,
             value: text("primary_value")?,
             name: row.try_get("primary_name").map_err(sql)?,
         },
@@ -102,7 +102,7 @@ type Held = (Uuid, i64, OffsetDateTime, OffsetDateTime, String, String, String);
 /// Open incidents near the finding's time that hold any of its entities, with those entities.
 pub(crate) async fn candidates(tx: &mut Tx, finding: &Finding) -> Result<Vec<Candidate>, Error> {
     let all = || std::iter::once(&finding.primary).chain(&finding.entities);
-    let kinds: Vec<&str> = all().map(|e| kind_name(e.kind)).collect();
+    let kinds: Vec<&str> = all().map(|e| e.kind.name()).collect();
     let values: Vec<&str> = all().map(|e| e.value.as_str()).collect();
     let rows: Vec<Held> = sqlx::query_as(
         "select i.id, i.number, i.first_activity_at, i.last_activity_at, e.kind, e.value, e.role \
@@ -122,7 +122,7 @@ pub(crate) async fn candidates(tx: &mut Tx, finding: &Finding) -> Result<Vec<Can
     let mut found: Vec<Candidate> = Vec::new();
     for (id, number, first, last, kind, value, role) in rows {
         let bad = |column| inconsistent("incident_entity", column, id);
-        let kind = parse_kind(&kind).ok_or_else(|| bad("kind"))?;
+        let kind = kind.parse().map_err(|_| bad("kind"))?;
         let role = Role::parse(&role).ok_or_else(|| bad("role"))?;
         let id = IncidentId::from_uuid(id);
         match found.last_mut() {
@@ -151,7 +151,7 @@ pub(crate) async fn insert(tx: &mut Tx, incident: &Incident) -> Result<(), Error
     .bind(&incident.title)
     .bind(i16::from(incident.severity.id()))
     .bind(incident.status.name())
-    .bind(kind_name(incident.primary.kind))
+    .bind(incident.primary.kind.name())
     .bind(&incident.primary.value)
     .bind(&incident.primary.name)
     .bind(&incident.techniques)
@@ -257,7 +257,7 @@ pub(crate) async fn involve(
     )
     .bind(tx.tenant().uuid())
     .bind(incident.uuid())
-    .bind(kind_name(entity.kind))
+    .bind(entity.kind.name())
     .bind(&entity.value)
     .bind(&entity.name)
     .bind(role.name())
@@ -315,7 +315,7 @@ pub(crate) async fn entities(
     rows.into_iter()
         .map(|(kind, value, name, role)| {
             let bad = |column| inconsistent("incident_entity", column, incident);
-            let kind = parse_kind(&kind).ok_or_else(|| bad("kind"))?;
+            let kind = kind.parse().map_err(|_| bad("kind"))?;
             let role = Role::parse(&role).ok_or_else(|| bad("role"))?;
             Ok(Involved { entity: Entity { kind, value, name }, role })
         })

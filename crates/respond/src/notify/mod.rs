@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::actions::{self, Action};
 use crate::config::RespondConfig;
 use crate::error::Error;
-use crate::incidents::{self, Incident, kind_name, shown};
+use crate::incidents::{self, Incident, shown};
 
 pub use deliver::{Notifier, SetUpError, deliver_pending};
 
@@ -131,7 +131,7 @@ async fn summary(tx: &mut WriteTx, incident: &Incident) -> Result<Value, Error> 
             "severity": incident.severity.name(),
             "status": incident.status.name(),
             "techniques": incident.techniques,
-            "primary": {"kind": kind_name(incident.primary.kind), "value": shown(&incident.primary)},
+            "primary": {"kind": incident.primary.kind.name(), "value": shown(&incident.primary)},
             "finding_count": incident.finding_count,
             "first_activity_at": incident.first_activity_at,
             "detected_at": incident.detected_at,
@@ -139,7 +139,7 @@ async fn summary(tx: &mut WriteTx, incident: &Incident) -> Result<Value, Error> 
             "contained_at": incident.contained_at,
         },
         "entities": entities.iter().map(|one| json!({
-            "kind": kind_name(one.entity.kind), "value": shown(&one.entity), "role": one.role.name(),
+            "kind": one.entity.kind.name(), "value": shown(&one.entity), "role": one.role.name(),
         })).collect::<Vec<_>>(),
         "actions": contained.map(|action| json!({
             "kind": action.kind.name(), "state": action.state.name(),

@@ -124,6 +124,9 @@ pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Option<P
     let before = faults.len();
     let mut reader = Reader { file, text, faults };
     let playbook = reader.playbook();
+    if let Some(new) = faults.get_mut(before..) {
+        new.sort_by_key(|fault| (fault.line, fault.column));
+    }
     playbook.filter(|_| faults.len() == before)
 }
 

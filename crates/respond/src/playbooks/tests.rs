@@ -109,16 +109,16 @@ steps:
     let faults = Playbooks::parse([("bad.yaml", bad), ("worse.yaml", worse)]).unwrap_err();
     let shown: Vec<String> = faults.0.iter().map(|f| format!("{}:{}:{}", f.file, f.line, f.column)).collect();
     let expected = [
-        "bad.yaml:1:1",   // name
-        "bad.yaml:7:7",   // spray
-        "bad.yaml:8:3",   // severity
-        "bad.yaml:11:5",  // ttl: fast
-        "bad.yaml:13:5",  // target: address
-        "bad.yaml:14:3",  // no action
-        "bad.yaml:18:7",  // moon
-        "bad.yaml:16:5",  // notify with a ttl
-        "bad.yaml:9:1",   // contains without evidence
-        "bad.yaml:3:1",   // colour
+        "bad.yaml:1:1",  // name
+        "bad.yaml:3:1",  // colour
+        "bad.yaml:7:5",  // spray
+        "bad.yaml:8:3",  // severity
+        "bad.yaml:9:1",  // contains without evidence
+        "bad.yaml:11:5", // ttl: fast
+        "bad.yaml:13:5", // target: address
+        "bad.yaml:14:3", // no action
+        "bad.yaml:16:5", // notify with a ttl
+        "bad.yaml:18:7", // moon
     ];
     assert_eq!(shown[..expected.len()], expected, "{faults}");
     assert!(shown[expected.len()].starts_with("worse.yaml:"), "{faults}");

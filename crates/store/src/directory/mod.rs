@@ -39,7 +39,7 @@ pub async fn by_id(tx: &mut Tx, id: TenantId) -> Result<Option<Tenant>, Error> {
     repo::by_id(tx, id).await
 }
 
-/// Adds a tenant; a taken or unfit slug comes back as [`Error::Constraint`] `tenant_slug_unique` or `tenant_slug_shape`.
+/// Adds a tenant; a taken or unfit slug comes back as [`Error::Constraint`] `tenant_slug_key` or `tenant_slug_form`.
 pub async fn insert(tx: &mut WriteTx, id: TenantId, slug: &str, name: &str) -> Result<(), Error> {
     repo::insert(tx, id, slug, name).await
 }

@@ -68,12 +68,34 @@ pub struct StoredEvent {
 /// # Errors
 /// [`Error::Unavailable`] if the database does not answer or its disk is full: nothing is stored then.
 pub async fn append(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
-    let mut tx = cx.write().await?;
     if let Some(key) = &batch.idempotency_key
-        && let Some(receipt) = repo::by_key(&mut tx, key).await?
+        && let Some(receipt) = repo::by_key(&mut *cx.read().await?, key).await?
     {
         return Ok(receipt);
     }
+    prepare_partition(cx).await?;
+    match store(cx, batch).await {
+        // Another replica was quicker with the same key: its receipt is ours.
+        Err(error) if error.constraint() == Some("event_batch_idempotency_key") => {
+            let key = batch.idempotency_key.as_deref().unwrap_or_default();
+            repo::by_key(&mut *cx.read().await?, key).await?.ok_or(error)
+        }
+        result => result,
+    }
+}
+
+/// Makes the day's partition in a transaction of its own: that locks the table, and a batch may take long.
+async fn prepare_partition(cx: &Cx) -> Result<(), Error> {
+    if repo::partition_stands(&mut *cx.read().await?).await? {
+        return Ok(());
+    }
+    let mut tx = cx.write().await?;
+    repo::make_partitions(&mut tx).await?;
+    tx.commit_progress().await
+}
+
+async fn store(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
+    let mut tx = cx.write().await?;
     let id = BatchId::new(&**cx.clock());
     let accepted = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
     let quarantined = u32::try_from(batch.quarantined.len()).unwrap_or(u32::MAX);
@@ -81,7 +103,6 @@ pub async fn append(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
     let sha256 = rows.sha256;
     repo::insert_batch(&mut tx, id, batch, &sha256).await?;
     if accepted > 0 {
-        repo::ensure_partition(&mut tx).await?;
         repo::copy_events(&mut tx, rows.text).await?;
     }
     repo::insert_quarantined(&mut tx, id, &batch.quarantined).await?;

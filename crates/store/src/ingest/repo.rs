@@ -49,20 +49,24 @@ pub(crate) async fn insert_batch(
     Ok(())
 }
 
-/// Makes the day's partition if it is missing. Cheap when it stands.
-pub(crate) async fn ensure_partition(tx: &mut Tx) -> Result<(), Error> {
+/// Whether the day's partition is there already.
+pub(crate) async fn partition_stands(tx: &mut Tx) -> Result<bool, Error> {
     let day = tx.now().to_offset().date();
-    let name = format!("event_{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day());
-    let (stands,): (bool,) = sqlx::query_as("select to_regclass('public.' || $1) is not null")
+    let name = format!("public.event_{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day());
+    let (stands,): (bool,) = sqlx::query_as("select to_regclass($1) is not null")
         .bind(name)
         .fetch_one(tx.conn())
         .await?;
-    if !stands {
-        sqlx::query("select pg_advisory_xact_lock(hashtext('hub_prepare_event_days'))")
-            .execute(tx.conn())
-            .await?;
-        sqlx::query("select hub_prepare_event_days($1, 2)").bind(day).execute(tx.conn()).await?;
-    }
+    Ok(stands)
+}
+
+/// Makes the partitions of the day and of the three days after.
+pub(crate) async fn make_partitions(tx: &mut Tx) -> Result<(), Error> {
+    let day = tx.now().to_offset().date();
+    sqlx::query("select pg_advisory_xact_lock(hashtext('hub_prepare_event_days'))")
+        .execute(tx.conn())
+        .await?;
+    sqlx::query("select hub_prepare_event_days($1, 4)").bind(day).execute(tx.conn()).await?;
     Ok(())
 }
 

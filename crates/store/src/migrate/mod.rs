@@ -55,6 +55,8 @@ pub async fn run(endpoints: &Endpoints) -> Result<Vec<&'static str>, Error> {
     repo::lock(&mut connection).await?;
     let result = apply(&mut connection).await;
     repo::unlock(&mut connection).await?;
+    // Closing waits for every connection to come back.
+    drop(connection);
     pool.close().await;
     result
 }
@@ -99,6 +101,8 @@ pub async fn revert(endpoints: &Endpoints, target: i32) -> Result<Vec<&'static s
         }
     }
     repo::unlock(&mut connection).await?;
+    // Closing waits for every connection to come back.
+    drop(connection);
     pool.close().await;
     Ok(done)
 }
