@@ -103,6 +103,7 @@ create table response_action (
     applied_at timestamptz,
     until timestamptz,
     released_at timestamptz,
+    release_cause text check (release_cause in ('operator', 'expiry')),
     primary key (tenant_id, id),
     constraint response_action_once unique (tenant_id, incident_id, kind, target_kind, target),
     foreign key (tenant_id, incident_id) references incident (tenant_id, id)

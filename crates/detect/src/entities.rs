@@ -11,8 +11,8 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
     let mut out = Vec::with_capacity(4);
     let mut add = |kind: EntityKind, uid: &str, name: Option<&str>| {
         if let Some(value) = event.text(uid).filter(|value| !value.is_empty()) {
-            let name = name.and_then(|path| event.text(path)).map(str::to_owned);
-            let entity = Entity { kind, value: value.to_owned(), name };
+            let name = name.and_then(|path| event.text(path)).map(clean);
+            let entity = Entity { kind, value: clean(value), name };
             if !out.iter().any(|known: &Entity| known.is_same(&entity)) {
                 out.push(entity);
             }
@@ -20,7 +20,12 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
     };
     add(EntityKind::Address, "src_endpoint.ip", None);
     if event.source.product == HUB {
-        add(EntityKind::User, "user.uid", Some("user.name"));
+        // Whom an administrator changes does not act, and must not be taken for the one who does.
+        let is_changed_by_another = event.text("metadata.log_name") == Some("admin")
+            && event.text("actor.user.uid").is_some();
+        if !is_changed_by_another {
+            add(EntityKind::User, "user.uid", Some("user.name"));
+        }
         match event.text("actor.user.type") {
             Some("Service") => {
                 add(EntityKind::ApiKey, "actor.user.credential_uid", Some("actor.user.name"));
@@ -43,6 +48,11 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
         }
     }
     out
+}
+
+/// Text from outside as it may be stored: bounded, and without NUL, which PostgreSQL refuses.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(300).collect()
 }
 
 /// What a finding of `rule` is about, among `entities`.

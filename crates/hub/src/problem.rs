@@ -170,6 +170,16 @@ macro_rules! from_rooms {
 
 from_rooms!(hub_store::Error, hub_access::Error, hub_detect::Error, hub_respond::Error);
 
+impl From<hub_identity::Error> for Problem {
+    fn from(error: hub_identity::Error) -> Self {
+        let problem = Self::from_error(error.kind(), &error);
+        match error {
+            hub_identity::Error::TooMany { retry_after } => problem.retry(retry_after.as_secs().max(1)),
+            _ => problem,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,7 +128,10 @@ impl RespondConfig {
     pub fn validate(&self) -> Result<(), Vec<String>> {
         let mut faults = Vec::new();
         if !(1..=20).contains(&self.attempts) {
-            faults.push(format!("attempts: `{}` is not between 1 and 20", self.attempts));
+            faults.push(format!(
+                "attempts: `{}` is not between 1 and 20",
+                self.attempts
+            ));
         }
         if let Some(folder) = &self.playbooks
             && !folder.is_dir()
@@ -141,7 +144,11 @@ impl RespondConfig {
         if let Some(email) = &self.email {
             email.validate(&mut faults);
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     }
 }
 
@@ -196,13 +203,16 @@ impl EmailConfig {
 }
 
 fn check_timeout(key: &str, timeout: HumanDuration, faults: &mut Vec<String>) {
-    if timeout.0 < Duration::from_millis(100) || timeout.0 > Duration::from_secs(60) {
+    if timeout.0 < Duration::from_millis(100) || timeout.0 > Duration::from_mins(1) {
         faults.push(format!("{key}: `{timeout}` is not between 100ms and 60s"));
     }
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -223,7 +233,12 @@ mod tests {
 
     #[test]
     fn a_webhook_is_https_or_near() {
-        for url in ["https://x.example/a", "http://127.0.0.1:9/", "http://[::1]:9/", "http://relay.internal/"] {
+        for url in [
+            "https://x.example/a",
+            "http://127.0.0.1:9/",
+            "http://[::1]:9/",
+            "http://relay.internal/",
+        ] {
             assert_eq!(webhook(url).validate(), Ok(()), "{url}");
         }
         for url in ["http://x.example/", "ftp://127.0.0.1/", "nonsense"] {
@@ -249,7 +264,7 @@ mod tests {
                 password: None,
                 from: "no address".into(),
                 to: vec![],
-                timeout: HumanDuration(Duration::from_secs(3600)),
+                timeout: HumanDuration(Duration::from_hours(1)),
             }),
             ..RespondConfig::default()
         };

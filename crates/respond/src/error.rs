@@ -16,11 +16,17 @@ pub enum Error {
     #[error("no protected entry `{0}` in this tenant")]
     UnknownProtected(String),
     #[error("an incident that is `{from}` cannot become `{to}`")]
-    Transition { from: &'static str, to: &'static str },
+    Transition {
+        from: &'static str,
+        to: &'static str,
+    },
     #[error("the action is `{state}`: only an applied action can be released")]
     NotReleasable { state: &'static str },
     #[error("{what} cannot be undone: {why}")]
-    Irreversible { what: &'static str, why: &'static str },
+    Irreversible {
+        what: &'static str,
+        why: &'static str,
+    },
     #[error("the incident already has this action on `{target}`, and it is `{state}`")]
     ActionExists { target: String, state: &'static str },
     #[error("`{value}` is already on the protected list")]
@@ -33,7 +39,11 @@ pub enum Error {
     #[error("{0}")]
     Playbooks(Faults),
     #[error("the playbook folder `{path}` cannot be read")]
-    PlaybookFolder { path: String, #[source] source: std::io::Error },
+    PlaybookFolder {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the identity room refused the change")]
     Identity(#[source] hub_identity::Error),
     #[error("the incident database did not take part")]
@@ -64,7 +74,10 @@ impl Error {
     }
 
     pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {
-        Self::Invalid { field, why: why.into() }
+        Self::Invalid {
+            field,
+            why: why.into(),
+        }
     }
 }
 
@@ -91,5 +104,9 @@ pub(crate) fn inconsistent(
     column: &'static str,
     id: impl std::fmt::Display,
 ) -> Error {
-    Error::Store(hub_store::Error::Inconsistent { table, column, id: id.to_string() })
+    Error::Store(hub_store::Error::Inconsistent {
+        table,
+        column,
+        id: id.to_string(),
+    })
 }

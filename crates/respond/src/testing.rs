@@ -6,7 +6,11 @@ use hub_events::Severity;
 
 pub(crate) fn entity(text: &str) -> Entity {
     let (kind, value) = text.split_once(':').unwrap();
-    Entity { kind: kind.parse().unwrap(), value: value.to_owned(), name: None }
+    Entity {
+        kind: kind.parse().unwrap(),
+        value: value.to_owned(),
+        name: None,
+    }
 }
 
 pub(crate) fn finding(rule: &str, primary: &str, entities: &[&str], clock: &dyn Clock) -> Finding {

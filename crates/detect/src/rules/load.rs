@@ -215,6 +215,8 @@ impl Loader {
     fn finish(mut self) -> (RuleSet, Vec<RuleFault>) {
         let correlations = self.resolve();
         self.check_during();
+        let both = self.detections.iter().map(|(rule, ..)| rule).chain(correlations.iter().map(|c| &c.rule));
+        let awaited = both.filter_map(|rule| rule.hub.during.clone()).collect();
         let mut by_route: BTreeMap<Route, Vec<CompiledRule>> = BTreeMap::new();
         let mut rules = HashMap::with_capacity(self.detections.len());
         for (rule, route, compiled) in self.detections {
@@ -226,7 +228,7 @@ impl Loader {
             engine.extend_compiled_rules(compiled);
             Partition { route, engine }
         });
-        (RuleSet { partitions: partitions.collect(), rules, correlations }, self.faults)
+        (RuleSet { partitions: partitions.collect(), rules, correlations, awaited }, self.faults)
     }
 
     /// Ties each correlation to the rules it counts; one that names a rule nobody has is a fault.

@@ -6,7 +6,7 @@
 mod hub_block;
 mod load;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,6 +106,8 @@ pub struct RuleSet {
     pub(crate) partitions: Vec<Partition>,
     pub(crate) rules: HashMap<String, Arc<Rule>>,
     pub(crate) correlations: Vec<Correlation>,
+    /// Rules that others name in `hub: while`.
+    pub(crate) awaited: HashSet<String>,
 }
 
 impl fmt::Debug for RuleSet {

@@ -33,13 +33,15 @@ pub(crate) async fn user(tx: &mut Tx, id: UserId) -> Result<Option<Value>, Error
     .fetch_optional(tx.conn())
     .await
     .map_err(sql)?;
-    Ok(row.map(|(username, display_name, created, changed, locked, reason)| {
-        json!({
-            "id": id, "username": username, "display_name": display_name,
-            "created_at": at(Some(created)), "password_changed_at": at(Some(changed)),
-            "locked_at": at(locked), "lock_reason": reason,
-        })
-    }))
+    Ok(row.map(
+        |(username, display_name, created, changed, locked, reason)| {
+            json!({
+                "id": id, "username": username, "display_name": display_name,
+                "created_at": at(Some(created)), "password_changed_at": at(Some(changed)),
+                "locked_at": at(locked), "lock_reason": reason,
+            })
+        },
+    ))
 }
 
 /// A user's name, whether the id is that of the user or of one of its sessions.
@@ -83,13 +85,15 @@ pub(crate) async fn sessions(tx: &mut Tx, user: UserId) -> Result<Vec<Value>, Er
     .map_err(sql)?;
     Ok(rows
         .into_iter()
-        .map(|(id, created, seen, expires, address, user_agent, device)| {
-            json!({
-                "id": SessionId::from_uuid(id), "user": user, "created_at": at(Some(created)),
-                "last_seen_at": at(Some(seen)), "expires_at": at(Some(expires)),
-                "address": address, "user_agent": user_agent, "device": device,
-            })
-        })
+        .map(
+            |(id, created, seen, expires, address, user_agent, device)| {
+                json!({
+                    "id": SessionId::from_uuid(id), "user": user, "created_at": at(Some(created)),
+                    "last_seen_at": at(Some(seen)), "expires_at": at(Some(expires)),
+                    "address": address, "user_agent": user_agent, "device": device,
+                })
+            },
+        )
         .collect())
 }
 
@@ -137,5 +141,8 @@ pub(crate) async fn keys_made_by(
     .fetch_all(tx.conn())
     .await
     .map_err(sql)?;
-    Ok(rows.into_iter().map(|(id, name)| (ApiKeyId::from_uuid(id), name)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, name)| (ApiKeyId::from_uuid(id), name))
+        .collect())
 }

@@ -2,26 +2,34 @@
 
 use std::net::IpAddr;
 
-use hub_base::{ApiKeyId, ErrorKind, SessionId, Timestamp, UserId};
+use hub_base::{ApiKeyId, ErrorKind, Timestamp, UserId};
 use hub_store::WriteTx;
 use ipnet::IpNet;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Action, Kind};
+use crate::accounts::repo as accounts;
 use crate::error::Error;
 use crate::{blocks, protected};
 
 /// How an attempt ended, if nothing broke.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Applied { effect: Value, until: Option<Timestamp> },
+    Applied {
+        effect: Value,
+        until: Option<Timestamp>,
+    },
     /// Not done, on purpose.
     Skipped(String),
 }
 
 impl Outcome {
     pub(super) fn applied(effect: Value) -> Self {
-        Self::Applied { effect, until: None }
+        Self::Applied {
+            effect,
+            until: None,
+        }
     }
 }
 
@@ -52,10 +60,16 @@ async fn block(
     until: Option<Timestamp>,
 ) -> Result<Outcome, Error> {
     let Some(network) = parse_network(&action.target.value) else {
-        return Ok(Outcome::Skipped(format!("`{}` is not an address", action.target.value)));
+        return Ok(Outcome::Skipped(format!(
+            "`{}` is not an address",
+            action.target.value
+        )));
     };
     let block = blocks::add(tx, action, network, until).await?;
-    Ok(Outcome::Applied { effect: json!({"block": block, "network": network.to_string()}), until })
+    Ok(Outcome::Applied {
+        effect: json!({"block": block, "network": network.to_string()}),
+        until,
+    })
 }
 
 async fn lock(
@@ -68,25 +82,30 @@ async fn lock(
     };
     // False if somebody had locked it before: then it is not ours to unlock.
     match hub_identity::users::lock_in(tx, user, &action.reason).await {
-        Ok(locked) => Ok(Outcome::Applied { effect: json!({"locked": locked}), until }),
+        Ok(locked) => Ok(Outcome::Applied {
+            effect: json!({"locked": locked}),
+            until,
+        }),
         Err(error) => gone(action, error),
     }
 }
 
+/// Ends every session of a user. Whoever holds one stolen session may hold others: a session as target means
+/// all of its user's.
 async fn end_sessions(tx: &mut WriteTx, action: &Action) -> Result<Outcome, Error> {
-    let ended = if action.target.kind == "session" {
-        let Ok(session) = action.target.value.parse::<SessionId>() else {
-            return Ok(not_ours(action));
-        };
-        hub_identity::sessions::revoke_in(tx, session, &action.reason).await.map(u64::from)
-    } else {
-        let Ok(user) = action.target.value.parse::<UserId>() else {
-            return Ok(not_ours(action));
-        };
-        hub_identity::sessions::revoke_all_in(tx, user, &action.reason).await
+    let Ok(id) = Uuid::parse_str(&action.target.value) else {
+        return Ok(not_ours(action));
     };
-    match ended {
-        Ok(ended) => Ok(Outcome::applied(json!({"sessions": ended}))),
+    let Some((user, _)) = accounts::owner(tx, id).await? else {
+        return Ok(not_ours(action));
+    };
+    match hub_identity::sessions::revoke_all_in(tx, user, &action.reason).await {
+        Ok(ended) => {
+            let ids: Vec<String> = ended.iter().take(100).map(ToString::to_string).collect();
+            Ok(Outcome::applied(
+                json!({"user": user, "ended": ended.len(), "sessions": ids}),
+            ))
+        }
         Err(error) => gone(action, error),
     }
 }
@@ -102,12 +121,19 @@ async fn revoke_key(tx: &mut WriteTx, action: &Action) -> Result<Outcome, Error>
 }
 
 fn not_ours(action: &Action) -> Outcome {
-    Outcome::Skipped(format!("`{}` is not a {} of this hub", action.target.value, action.target.kind))
+    Outcome::Skipped(format!(
+        "`{}` is not a {} of this hub",
+        action.target.value, action.target.kind
+    ))
 }
 
 /// A target that is no longer there needs no containment; any other fault is one.
 fn gone(action: &Action, error: hub_identity::Error) -> Result<Outcome, Error> {
-    if error.kind() == ErrorKind::NotFound { Ok(not_ours(action)) } else { Err(error.into()) }
+    if error.kind() == ErrorKind::NotFound {
+        Ok(not_ours(action))
+    } else {
+        Err(error.into())
+    }
 }
 
 /// Undoes an applied action; returns what that means, for the timeline and the act.
@@ -122,30 +148,24 @@ pub(super) async fn undo(
             Ok("the address is let in again, unless another incident blocks it")
         }
         Kind::LockAccount => unlock(tx, action, reason).await,
-        Kind::EndSessions => {
-            Ok("the user may sign in again; sessions that were ended stay ended")
-        }
-        Kind::RevokeApiKey => Err(Error::Irreversible {
-            what: "a revoked API key",
-            why: "its secret was in foreign hands; make a new key",
-        }),
+        Kind::EndSessions => Ok("the user may sign in again; sessions that were ended stay ended"),
+        Kind::RevokeApiKey => restore_key(tx, action, reason).await,
         Kind::PreserveEvidence => Err(Error::Irreversible {
             what: "preserved evidence",
             why: "evidence is kept",
         }),
-        Kind::Notify => {
-            Err(Error::Irreversible { what: "a notification", why: "it was sent" })
-        }
+        Kind::Notify => Err(Error::Irreversible {
+            what: "a notification",
+            why: "it was sent",
+        }),
     }
 }
 
 async fn unlock(tx: &mut WriteTx, action: &Action, reason: &str) -> Result<&'static str, Error> {
-    if action.effect.get("locked") != Some(&Value::Bool(true)) {
+    if !is_ours(action, "locked") {
         return Ok("the account was locked before this action, and stays so");
     }
-    if let Some(other) = super::repo::other_lock(tx, action.id, &action.target.value).await? {
-        // The lock passes to the other action, so that whoever is released last unlocks.
-        super::repo::set_effect(tx, other, &json!({"locked": true})).await?;
+    if pass_on(tx, action, "locked").await? {
         return Ok("the account stays locked: another incident needs it so");
     }
     let Ok(user) = action.target.value.parse::<UserId>() else {
@@ -159,10 +179,50 @@ async fn unlock(tx: &mut WriteTx, action: &Action, reason: &str) -> Result<&'sta
     }
 }
 
+async fn restore_key(
+    tx: &mut WriteTx,
+    action: &Action,
+    reason: &str,
+) -> Result<&'static str, Error> {
+    if !is_ours(action, "revoked") {
+        return Ok("the key was revoked before this action, and stays so");
+    }
+    if pass_on(tx, action, "revoked").await? {
+        return Ok("the key stays revoked: another incident needs it so");
+    }
+    let Ok(key) = action.target.value.parse::<ApiKeyId>() else {
+        return Ok("the key is not one of this hub");
+    };
+    match hub_identity::keys::restore_in(tx, key, reason).await {
+        Ok(true) => Ok("the key counts again; if its secret leaked, replace it"),
+        Ok(false) => Ok("the key had been restored already"),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok("the key is no longer there"),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the action itself brought the state about (`locked`, `revoked`), or found it.
+fn is_ours(action: &Action, state: &str) -> bool {
+    action.effect.get(state) == Some(&Value::Bool(true))
+}
+
+/// Hands the state over to another applied action on the same target, if there is one, so that whoever is
+/// released last undoes it.
+async fn pass_on(tx: &mut WriteTx, action: &Action, state: &'static str) -> Result<bool, Error> {
+    let Some(other) = super::repo::other_applied(tx, action).await? else {
+        return Ok(false);
+    };
+    super::repo::set_effect(tx, other, &json!({state: true})).await?;
+    Ok(true)
+}
+
 /// A single address or a CIDR, normalised.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>()
         .map(|network| network.trunc())
-        .or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))
+        .or_else(|_| {
+            text.parse::<IpAddr>()
+                .map(|address| IpNet::from(address.to_canonical()))
+        })
         .ok()
 }

@@ -46,10 +46,18 @@ pub async fn apply_manual(
         ttl: ttl(&request)?,
     };
     let Some(id) = repo::queue_manual(&mut tx, fresh, incident, &draft).await? else {
-        return Err(Error::ActionExists { target: draft.target.value, state: "waiting or applied" });
+        return Err(Error::ActionExists {
+            target: draft.target.value,
+            state: "waiting or applied",
+        });
     };
     let actor = timeline::actor_name(&cx.principal);
-    let text = format!("{} {}: ordered ({})", draft.kind.name(), draft.target.value, draft.reason);
+    let text = format!(
+        "{} {}: ordered ({})",
+        draft.kind.name(),
+        draft.target.value,
+        draft.reason
+    );
     let (now, kind) = (tx.now(), timeline::Kind::Action);
     timeline::repo::add(&mut tx, incident, now, kind, &actor, &text, &[]).await?;
     let ordered = incidents::act("incident.update", 2, &case)
@@ -60,15 +68,22 @@ pub async fn apply_manual(
     tx.commit(ordered).await?;
     run::run_pending(&cx.store, cx.tenant(), deps).await?;
     let mut tx = cx.write().await?;
-    repo::lock(&mut tx, incident, id).await?.ok_or(Error::UnknownAction(id))
+    repo::lock(&mut tx, incident, id)
+        .await?
+        .ok_or(Error::UnknownAction(id))
 }
 
 fn ttl(request: &Request) -> Result<Option<Duration>, Error> {
-    let Some(ttl) = request.ttl else { return Ok(None) };
+    let Some(ttl) = request.ttl else {
+        return Ok(None);
+    };
     if !matches!(request.kind, Kind::BlockAddress | Kind::LockAccount) {
-        return Err(Error::invalid("ttl", format!("`{}` has no end in time", request.kind.name())));
+        return Err(Error::invalid(
+            "ttl",
+            format!("`{}` has no end in time", request.kind.name()),
+        ));
     }
-    if ttl < Duration::from_millis(1) || ttl > Duration::from_secs(365 * 24 * 3600) {
+    if ttl < Duration::from_millis(1) || ttl > Duration::from_hours(365 * 24) {
         return Err(Error::invalid("ttl", "not between 1ms and 365d"));
     }
     Ok(Some(ttl))
@@ -76,7 +91,11 @@ fn ttl(request: &Request) -> Result<Option<Duration>, Error> {
 
 fn target(cx: &Cx, request: &Request, fresh: ActionId) -> Result<Target, Error> {
     let text = request.target.trim();
-    let make = |kind: &str, value: String| Target { kind: kind.to_owned(), value, name: None };
+    let make = |kind: &str, value: String| Target {
+        kind: kind.to_owned(),
+        value,
+        name: None,
+    };
     let not = |what| Error::invalid("target", format!("`{text}` is not {what}"));
     match request.kind {
         Kind::BlockAddress => Ok(make("address", address(cx, text)?)),
@@ -116,8 +135,15 @@ fn address(cx: &Cx, text: &str) -> Result<String, Error> {
     if let Some(origin) = &cx.origin
         && network.contains(&origin.address.to_canonical())
     {
-        return Err(Error::invalid("target", format!("`{network}` holds your own address")));
+        return Err(Error::invalid(
+            "target",
+            format!("`{network}` holds your own address"),
+        ));
     }
     let is_single = network.prefix_len() == network.max_prefix_len();
-    Ok(if is_single { network.addr().to_string() } else { network.to_string() })
+    Ok(if is_single {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    })
 }

@@ -18,9 +18,9 @@ use serde_json::Value;
 
 use crate::config::RespondConfig;
 
+pub(crate) use contain::parse_network;
 pub use manual::{Request, apply_manual};
 pub use release::{expire, release};
-pub(crate) use contain::parse_network;
 pub(crate) use run::chain;
 pub use run::run_pending;
 
@@ -113,9 +113,16 @@ impl State {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Applying, Self::Applied, Self::Released, Self::Skipped, Self::Failed]
-            .into_iter()
-            .find(|state| state.name() == name)
+        [
+            Self::Pending,
+            Self::Applying,
+            Self::Applied,
+            Self::Released,
+            Self::Skipped,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.name() == name)
     }
 }
 
@@ -154,8 +161,7 @@ pub struct Action {
 impl Action {
     /// Whether `release` would undo something.
     pub fn is_releasable(&self) -> bool {
-        self.state == State::Applied
-            && matches!(self.kind, Kind::BlockAddress | Kind::LockAccount | Kind::EndSessions)
+        self.state == State::Applied && self.kind.is_containment()
     }
 }
 

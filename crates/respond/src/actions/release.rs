@@ -57,15 +57,28 @@ pub(super) fn check_reason(reason: &str) -> Result<&str, Error> {
         return Err(Error::invalid("reason", "say why"));
     }
     if reason.chars().count() > REASON {
-        return Err(Error::invalid("reason", format!("longer than {REASON} characters")));
+        return Err(Error::invalid(
+            "reason",
+            format!("longer than {REASON} characters"),
+        ));
     }
     Ok(reason)
 }
 
+/// Which releases are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Only {
     Applied,
     Expired,
+}
+
+impl Only {
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Applied => "operator",
+            Self::Expired => "expiry",
+        }
+    }
 }
 
 async fn undo(
@@ -79,19 +92,36 @@ async fn undo(
     if incidents::repo::lock(&mut tx, incident).await?.is_none() {
         return Ok(None);
     }
-    let Some(mut action) = repo::lock(&mut tx, incident, id).await? else { return Ok(None) };
+    let Some(mut action) = repo::lock(&mut tx, incident, id).await? else {
+        return Ok(None);
+    };
     if action.state != State::Applied {
-        return Err(Error::NotReleasable { state: action.state.name() });
+        return Err(Error::NotReleasable {
+            state: action.state.name(),
+        });
     }
     let now = tx.now();
     if only == Only::Expired && action.until.is_none_or(|until| until > now) {
         return Ok(None);
     }
     let meaning = contain::undo(&mut tx, &action, reason).await?;
-    repo::set_released(&mut tx, id).await?;
-    let text = format!("{} {}: released ({reason}); {meaning}", action.kind.name(), shown(&action));
+    repo::set_released(&mut tx, id, only.cause()).await?;
+    let text = format!(
+        "{} {}: released ({reason}); {meaning}",
+        action.kind.name(),
+        shown(&action)
+    );
     let actor = timeline::actor_name(&cx.principal);
-    timeline::repo::add(&mut tx, incident, now, timeline::Kind::Action, &actor, &text, &[]).await?;
+    timeline::repo::add(
+        &mut tx,
+        incident,
+        now,
+        timeline::Kind::Action,
+        &actor,
+        &text,
+        &[],
+    )
+    .await?;
     let done = act("containment.release", 2, &action)
         .with("unmapped.action.release_reason", reason)
         .with("status_detail", meaning);

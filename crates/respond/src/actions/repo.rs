@@ -33,7 +33,9 @@ fn action(row: &PgRow) -> Result<Action, Error> {
         playbook: row.try_get("playbook").map_err(sql)?,
         manual: row.try_get("manual").map_err(sql)?,
         reason: row.try_get("reason").map_err(sql)?,
-        ttl: ttl_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
+        ttl: ttl_ms
+            .and_then(|ms| u64::try_from(ms).ok())
+            .map(Duration::from_millis),
         state: State::parse(&state).ok_or_else(|| inconsistent("response_action", "state", id))?,
         attempts: row.try_get("attempts").map_err(sql)?,
         error: row.try_get("error").map_err(sql)?,
@@ -49,7 +51,8 @@ fn millis(ttl: Option<Duration>) -> Option<i64> {
     ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Queues an action; `false` if the incident already has it, in whatever state.
+/// Queues an action; `false` if the incident already has it. One whose time ran out starts anew, for the attack
+/// goes on; one that an operator released does not.
 pub(crate) async fn queue(
     tx: &mut Tx,
     id: ActionId,
@@ -61,7 +64,12 @@ pub(crate) async fn queue(
         "insert into response_action (tenant_id, id, incident_id, kind, phase, target_kind, target, \
          target_name, playbook, reason, ttl_ms, state, not_before, requested_at) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $12) \
-         on conflict on constraint response_action_once do nothing",
+         on conflict on constraint response_action_once do update set state = 'pending', attempts = 0, \
+         not_before = excluded.not_before, requested_at = excluded.requested_at, leased_until = null, \
+         error = null, effect = '{}', applied_at = null, until = null, released_at = null, \
+         release_cause = null, manual = false, reason = excluded.reason, playbook = excluded.playbook, \
+         ttl_ms = excluded.ttl_ms \
+         where response_action.state = 'released' and response_action.release_cause = 'expiry'",
     )
     .bind(tx.tenant().uuid())
     .bind(id.uuid())
@@ -97,7 +105,7 @@ pub(crate) async fn queue_manual(
          on conflict on constraint response_action_once do update set manual = true, \
          reason = excluded.reason, ttl_ms = excluded.ttl_ms, state = 'pending', attempts = 0, \
          not_before = excluded.not_before, requested_at = excluded.requested_at, leased_until = null, \
-         error = null, effect = '{}', applied_at = null, until = null, released_at = null, playbook = null \
+         error = null, effect = '{}', applied_at = null, until = null, released_at = null, release_cause = null, playbook = null \
          where response_action.state in ('released', 'skipped', 'failed') returning id",
     )
     .bind(tx.tenant().uuid())
@@ -118,7 +126,10 @@ pub(crate) async fn queue_manual(
 }
 
 /// Whether this incident already waits for evidence that nobody has begun to collect.
-pub(crate) async fn awaits_evidence(tx: &mut Tx, incident: IncidentId) -> Result<(bool, i64), Error> {
+pub(crate) async fn awaits_evidence(
+    tx: &mut Tx,
+    incident: IncidentId,
+) -> Result<(bool, i64), Error> {
     sqlx::query_as(
         "select coalesce(bool_or(state = 'pending' and attempts = 0), false), count(*) \
          from response_action where tenant_id = $1 and incident_id = $2 and kind = 'preserve_evidence'",
@@ -207,7 +218,11 @@ pub(crate) async fn give_back(
     again: Option<Timestamp>,
     error: &str,
 ) -> Result<bool, Error> {
-    let state = if again.is_some() { State::Pending } else { State::Failed };
+    let state = if again.is_some() {
+        State::Pending
+    } else {
+        State::Failed
+    };
     let at = again.unwrap_or_else(|| tx.now()).to_offset();
     let done = sqlx::query(
         "update response_action set state = $4, not_before = $5, error = $6, leased_until = null \
@@ -258,14 +273,19 @@ pub(crate) async fn list(tx: &mut Tx, incident: IncidentId) -> Result<Vec<Action
 }
 
 /// Marks an applied action released.
-pub(crate) async fn set_released(tx: &mut Tx, id: ActionId) -> Result<(), Error> {
+pub(crate) async fn set_released(
+    tx: &mut Tx,
+    id: ActionId,
+    cause: &'static str,
+) -> Result<(), Error> {
     let now = tx.now().to_offset();
     sqlx::query(
-        "update response_action set state = 'released', released_at = $3 where tenant_id = $1 and id = $2",
+        "update response_action set state = 'released', released_at = $3, release_cause = $4 where tenant_id = $1 and id = $2",
     )
     .bind(tx.tenant().uuid())
     .bind(id.uuid())
     .bind(now)
+    .bind(cause)
     .execute(tx.conn())
     .await
     .map_err(sql)?;
@@ -288,19 +308,16 @@ pub(crate) async fn expired(tx: &mut Tx, limit: i64) -> Result<Vec<Action>, Erro
     rows.iter().map(action).collect()
 }
 
-/// Another applied lock on the same user, locked: it must inherit what this one did.
-pub(crate) async fn other_lock(
-    tx: &mut Tx,
-    not: ActionId,
-    user: &str,
-) -> Result<Option<ActionId>, Error> {
+/// Another applied action of the same kind on the same target, locked.
+pub(crate) async fn other_applied(tx: &mut Tx, not: &Action) -> Result<Option<ActionId>, Error> {
     let row: Option<(Uuid,)> = sqlx::query_as(
-        "select id from response_action where tenant_id = $1 and kind = 'lock_account' and target = $2 \
-         and state = 'applied' and id <> $3 order by applied_at limit 1 for update",
+        "select id from response_action where tenant_id = $1 and kind = $2 and target = $3 \
+         and state = 'applied' and id <> $4 order by applied_at limit 1 for update",
     )
     .bind(tx.tenant().uuid())
-    .bind(user)
-    .bind(not.uuid())
+    .bind(not.kind.name())
+    .bind(&not.target.value)
+    .bind(not.id.uuid())
     .fetch_optional(tx.conn())
     .await
     .map_err(sql)?;
@@ -320,7 +337,10 @@ pub(crate) async fn set_effect(tx: &mut Tx, id: ActionId, effect: &Value) -> Res
 }
 
 /// How an incident's containment stands: (applied, waiting, failed).
-pub(crate) async fn containment(tx: &mut Tx, incident: IncidentId) -> Result<(i64, i64, i64), Error> {
+pub(crate) async fn containment(
+    tx: &mut Tx,
+    incident: IncidentId,
+) -> Result<(i64, i64, i64), Error> {
     sqlx::query_as(
         "select count(*) filter (where state = 'applied'), \
          count(*) filter (where state in ('pending', 'applying')), \

@@ -86,18 +86,21 @@ async fn finish(tx: &mut WriteTx, action: &Action, outcome: &Outcome) -> Result<
                 text = format!("{text} until {until}");
             }
             note(tx, action, &text).await?;
-            let done = act("containment.apply", 1, action).with("unmapped.action.effect", effect.clone());
+            let done =
+                act("containment.apply", 1, action).with("unmapped.action.effect", effect.clone());
             let done = match until {
                 Some(until) => done.with("unmapped.action.until", until.to_string()),
                 None => done,
             };
-            tx.record(done.with("start_time", now.unix_millis())).await?;
+            tx.record(done.with("start_time", now.unix_millis()))
+                .await?;
         }
         Outcome::Skipped(why) => {
             repo::finish(tx, id, State::Skipped, &json!({}), None, Some(why)).await?;
             let text = format!("{} {}: skipped, {why}", action.kind.name(), shown(action));
             note(tx, action, &text).await?;
-            tx.record(act("containment.skip", 99, action).with("status_detail", why.as_str())).await?;
+            tx.record(act("containment.skip", 99, action).with("status_detail", why.as_str()))
+                .await?;
         }
     }
     Ok(())
@@ -160,7 +163,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// The target as people read it.
 pub(crate) fn shown(action: &Action) -> &str {
-    action.target.name.as_deref().unwrap_or(&action.target.value)
+    action
+        .target
+        .name
+        .as_deref()
+        .unwrap_or(&action.target.value)
 }
 
 /// The act of something done to, or undone at, an action's target. `activity`: 1 isolate, 2 evict, 99 other.

@@ -85,7 +85,8 @@ pub(crate) async fn add(
 /// Lets go what `add` refused on behalf of the action.
 pub(crate) async fn remove(tx: &mut WriteTx, action: &Action) -> Result<(), Error> {
     if let Some(network) = repo::release(tx, action.id).await? {
-        tx.record(act("address.release", 4, action, network)).await?;
+        tx.record(act("address.release", 4, action, network))
+            .await?;
     }
     Ok(())
 }

@@ -48,12 +48,22 @@ pub(crate) async fn release(tx: &mut Tx, action: ActionId) -> Result<Option<IpNe
     .await
     .map_err(sql)?;
     row.map(|(id, network)| {
-        network.parse().map_err(|_| inconsistent("address_block", "network", id))
+        network
+            .parse()
+            .map_err(|_| inconsistent("address_block", "network", id))
     })
     .transpose()
 }
 
-type Row = (Uuid, Uuid, Uuid, String, String, OffsetDateTime, Option<OffsetDateTime>);
+type Row = (
+    Uuid,
+    Uuid,
+    Uuid,
+    String,
+    String,
+    OffsetDateTime,
+    Option<OffsetDateTime>,
+);
 
 /// Blocks that are neither released nor over.
 pub(crate) async fn standing(tx: &mut Tx) -> Result<Vec<Block>, Error> {

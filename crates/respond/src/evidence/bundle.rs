@@ -54,7 +54,11 @@ impl Lines {
 
 /// Everything that is known of the incident now.
 pub(super) async fn collect(tx: &mut Tx, incident: &Incident) -> Result<Collected, Error> {
-    let mut lines = Lines { bytes: Vec::new(), counts: BTreeMap::new(), left_out: 0 };
+    let mut lines = Lines {
+        bytes: Vec::new(),
+        counts: BTreeMap::new(),
+        left_out: 0,
+    };
     lines.add("header", header(tx, incident))?;
     let involved = incidents::repo::entities(tx, incident.id, MOST_ENTITIES).await?;
     for one in &involved {
@@ -69,11 +73,17 @@ pub(super) async fn collect(tx: &mut Tx, incident: &Incident) -> Result<Collecte
     }
     let findings = incidents::repo::findings(tx, incident.id, MOST_FINDINGS).await?;
     for finding in &findings {
-        lines.add("finding", json!({"attached_at": finding.attached_at, "finding": finding.body}))?;
+        lines.add(
+            "finding",
+            json!({"attached_at": finding.attached_at, "finding": finding.body}),
+        )?;
     }
     let missing = events(tx, &mut lines, &findings).await?;
     if let Some(head) = sequence::head(tx).await? {
-        lines.add("ledger_head", json!({"size": head.size, "checkpoint": head.checkpoint}))?;
+        lines.add(
+            "ledger_head",
+            json!({"size": head.size, "checkpoint": head.checkpoint}),
+        )?;
     }
     Ok(end(lines, &missing))
 }
@@ -118,7 +128,10 @@ async fn entity(tx: &mut Tx, lines: &mut Lines, one: &Involved) -> Result<(), Er
                 lines.add("block", item)?;
             }
         }
-        EntityKind::Session | EntityKind::Campaign | EntityKind::Host | EntityKind::CloudIdentity => {}
+        EntityKind::Session
+        | EntityKind::Campaign
+        | EntityKind::Host
+        | EntityKind::CloudIdentity => {}
     }
     Ok(())
 }
@@ -159,7 +172,10 @@ async fn events(
         match found.remove(uid) {
             Some((index, text)) => {
                 let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-                lines.add("event", json!({"uid": uid, "ledger_index": index, "event": body}))?;
+                lines.add(
+                    "event",
+                    json!({"uid": uid, "ledger_index": index, "event": body}),
+                )?;
             }
             None => missing.push(uid.to_owned()),
         }
@@ -175,8 +191,11 @@ fn place(uid: &str) -> Option<(BatchId, i32)> {
 
 fn end(mut lines: Lines, missing: &[String]) -> Collected {
     let complete = lines.left_out == 0 && missing.is_empty();
-    let named: Vec<&str> =
-        missing.iter().take(MOST_MISSING).map(|uid| uid.get(..uid.len().min(100)).unwrap_or("?")).collect();
+    let named: Vec<&str> = missing
+        .iter()
+        .take(MOST_MISSING)
+        .map(|uid| uid.get(..uid.len().min(100)).unwrap_or("?"))
+        .collect();
     let items = json!(lines.counts);
     let last = json!({
         "kind": "end", "items": items, "complete": complete, "did_not_fit": lines.left_out,
@@ -184,7 +203,11 @@ fn end(mut lines: Lines, missing: &[String]) -> Collected {
     });
     lines.bytes.extend(last.to_string().into_bytes());
     lines.bytes.push(b'\n');
-    Collected { bytes: lines.bytes, complete, items }
+    Collected {
+        bytes: lines.bytes,
+        complete,
+        items,
+    }
 }
 
 #[cfg(test)]
@@ -193,17 +216,30 @@ mod tests {
 
     #[test]
     fn a_bundle_never_outgrows_its_limit_and_says_what_is_missing() {
-        let mut lines = Lines { bytes: Vec::new(), counts: BTreeMap::new(), left_out: 0 };
+        let mut lines = Lines {
+            bytes: Vec::new(),
+            counts: BTreeMap::new(),
+            left_out: 0,
+        };
         for _ in 0..100 {
-            lines.add("event", json!({"text": "x".repeat(100_000)})).unwrap();
+            lines
+                .add("event", json!({"text": "x".repeat(100_000)}))
+                .unwrap();
         }
         let missing: Vec<String> = (0..10_000).map(|n| format!("{n:0200}")).collect();
         let collected = end(lines, &missing);
         assert!(collected.bytes.len() <= MOST_BYTES);
         assert!(!collected.complete);
-        let last = collected.bytes.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).unwrap();
+        let last = collected
+            .bytes
+            .split(|b| *b == b'\n')
+            .rfind(|line| !line.is_empty())
+            .unwrap();
         let last: Value = serde_json::from_slice(last).unwrap();
         assert_eq!(last["events_not_found"], 10_000);
-        assert_eq!(last["did_not_fit"].as_u64().unwrap() + last["items"]["event"].as_u64().unwrap(), 100);
+        assert_eq!(
+            last["did_not_fit"].as_u64().unwrap() + last["items"]["event"].as_u64().unwrap(),
+            100
+        );
     }
 }

@@ -52,8 +52,9 @@ pub struct Bundle {
 /// [`Error::UnknownEvidence`]; [`Error::EvidenceChanged`] if the stored bytes are not those that were hashed.
 pub async fn show(cx: &Cx, incident: IncidentId, id: EvidenceId) -> Result<Bundle, Error> {
     let mut tx = cx.read().await?;
-    let (evidence, bytes) =
-        repo::find(&mut tx, incident, id).await?.ok_or(Error::UnknownEvidence(id))?;
+    let (evidence, bytes) = repo::find(&mut tx, incident, id)
+        .await?
+        .ok_or(Error::UnknownEvidence(id))?;
     if hex::encode(Sha256::digest(&bytes)) != evidence.sha256 {
         return Err(Error::EvidenceChanged(id));
     }
@@ -85,16 +86,21 @@ pub(crate) async fn preserve(
     let text = format!("evidence preserved: {} bytes, sha256 {hash}", evidence.size);
     let (kind, actor) = (timeline::Kind::Evidence, "security hub (respond)");
     timeline::repo::add(tx, incident.id, now, kind, actor, &text, &[]).await?;
-    let preserved = Act::new("evidence.preserve", Class::RemediationActivity, 99, "response")
-        .on(Subject::new("evidence", evidence.id))
-        .with("command_uid", "preserve_evidence")
-        .with("unmapped.incident.uid", incident.id.to_string())
-        .with("unmapped.action.uid", action.id.to_string())
-        .with("unmapped.evidence.sha256", hash.as_str())
-        .with("unmapped.evidence.size", evidence.size)
-        .with("unmapped.evidence.format", FORMAT)
-        .with("unmapped.evidence.complete", evidence.complete)
-        .with("unmapped.evidence.items", evidence.items.clone());
+    let preserved = Act::new(
+        "evidence.preserve",
+        Class::RemediationActivity,
+        99,
+        "response",
+    )
+    .on(Subject::new("evidence", evidence.id))
+    .with("command_uid", "preserve_evidence")
+    .with("unmapped.incident.uid", incident.id.to_string())
+    .with("unmapped.action.uid", action.id.to_string())
+    .with("unmapped.evidence.sha256", hash.as_str())
+    .with("unmapped.evidence.size", evidence.size)
+    .with("unmapped.evidence.format", FORMAT)
+    .with("unmapped.evidence.complete", evidence.complete)
+    .with("unmapped.evidence.items", evidence.items.clone());
     tx.record(preserved).await?;
     Ok(json!({"evidence": evidence.id, "sha256": hash, "size": evidence.size}))
 }

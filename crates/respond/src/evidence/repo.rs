@@ -36,8 +36,29 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-type Row = (Uuid, Uuid, Uuid, OffsetDateTime, String, i64, Vec<u8>, bool, Value);
-type FullRow = (Uuid, Uuid, Uuid, OffsetDateTime, String, i64, Vec<u8>, bool, Value, Vec<u8>);
+type Row = (
+    Uuid,
+    Uuid,
+    Uuid,
+    OffsetDateTime,
+    String,
+    i64,
+    Vec<u8>,
+    bool,
+    Value,
+);
+type FullRow = (
+    Uuid,
+    Uuid,
+    Uuid,
+    OffsetDateTime,
+    String,
+    i64,
+    Vec<u8>,
+    bool,
+    Value,
+    Vec<u8>,
+);
 
 fn evidence(row: Row) -> Evidence {
     let (id, incident, action, collected_at, format, size, sha256, complete, items) = row;
@@ -82,9 +103,16 @@ pub(crate) async fn find(
     .fetch_optional(tx.conn())
     .await
     .map_err(sql)?;
-    Ok(row.map(|(id, incident, action, at, format, size, sha256, complete, items, bytes)| {
-        (evidence((id, incident, action, at, format, size, sha256, complete, items)), bytes)
-    }))
+    Ok(row.map(
+        |(id, incident, action, at, format, size, sha256, complete, items, bytes)| {
+            (
+                evidence((
+                    id, incident, action, at, format, size, sha256, complete, items,
+                )),
+                bytes,
+            )
+        },
+    ))
 }
 
 /// An event's place in the ledger, if it has one yet, and its text.
@@ -102,7 +130,10 @@ pub(crate) async fn acts(tx: &mut Tx, ids: &[EntryId]) -> Result<Found, Error> {
     .fetch_all(tx.conn())
     .await
     .map_err(sql)?;
-    Ok(rows.into_iter().map(|(id, index, body)| (id.to_string(), (index, body))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, index, body)| (id.to_string(), (index, body)))
+        .collect())
 }
 
 /// Events of ingested batches.
@@ -130,17 +161,23 @@ pub(crate) async fn events(tx: &mut Tx, places: &[(BatchId, i32)]) -> Result<Fou
 
 /// Every block, standing or not, of one address.
 pub(crate) async fn blocks_of(tx: &mut Tx, address: &str) -> Result<Vec<Value>, Error> {
-    let Some(network) = crate::actions::parse_network(address) else { return Ok(Vec::new()) };
-    let rows: Vec<(Uuid, OffsetDateTime, Option<OffsetDateTime>, Option<OffsetDateTime>)> =
-        sqlx::query_as(
-            "select id, created_at, until, released_at from address_block \
+    let Some(network) = crate::actions::parse_network(address) else {
+        return Ok(Vec::new());
+    };
+    let rows: Vec<(
+        Uuid,
+        OffsetDateTime,
+        Option<OffsetDateTime>,
+        Option<OffsetDateTime>,
+    )> = sqlx::query_as(
+        "select id, created_at, until, released_at from address_block \
              where tenant_id = $1 and network = $2 order by created_at limit 100",
-        )
-        .bind(tx.tenant().uuid())
-        .bind(network.to_string())
-        .fetch_all(tx.conn())
-        .await
-        .map_err(sql)?;
+    )
+    .bind(tx.tenant().uuid())
+    .bind(network.to_string())
+    .fetch_all(tx.conn())
+    .await
+    .map_err(sql)?;
     let at = |at: OffsetDateTime| Timestamp::from_offset(at);
     Ok(rows
         .into_iter()

@@ -52,12 +52,15 @@ pub async fn absorb(
         queue(tx, &incident, how, finding, playbooks).await?;
     }
     for (id, how) in &touched {
-        let Some(incident) = repo::find(tx, *id).await? else { continue };
+        let Some(incident) = repo::find(tx, *id).await? else {
+            continue;
+        };
         let act = match how {
             Touched::Opened => super::act("incident.open", 1, &incident),
             Touched::Grew => super::act("incident.update", 2, &incident),
         };
-        tx.record(act.with("unmapped.incident.finding_count", incident.finding_count)).await?;
+        tx.record(act.with("unmapped.incident.finding_count", incident.finding_count))
+            .await?;
     }
     Ok(touched.into_iter().map(|(id, _)| id).collect())
 }
@@ -108,7 +111,10 @@ async fn open_for(tx: &mut WriteTx, finding: &Finding) -> Result<Incident, Error
     let incident = Incident {
         id: IncidentId::new(&ManualClock::at(now)),
         number: repo::next_number(tx).await?,
-        title: format!("{}: {}", finding.title, shown(&finding.primary)).chars().take(300).collect(),
+        title: format!("{}: {}", finding.title, shown(&finding.primary))
+            .chars()
+            .take(300)
+            .collect(),
         severity: finding.severity,
         status: Status::New,
         verdict: None,
@@ -151,7 +157,11 @@ async fn queue(
     playbooks: &Playbooks,
 ) -> Result<(), Error> {
     let matching = playbooks.matching(finding);
-    let steps = || matching.iter().flat_map(|p| p.steps.iter().map(move |step| (*p, step)));
+    let steps = || {
+        matching
+            .iter()
+            .flat_map(|p| p.steps.iter().map(move |step| (*p, step)))
+    };
     let mut grew = how == Touched::Opened;
     for (playbook, step) in steps().filter(|(_, step)| step.action.is_containment()) {
         grew |= contain(tx, incident, finding, playbook, step).await?;
@@ -166,7 +176,11 @@ async fn queue(
                 if !grew || waits || bundles >= MOST_BUNDLES {
                     continue;
                 }
-                Target { kind: "finding".into(), value: finding.id.to_string(), name: None }
+                Target {
+                    kind: "finding".into(),
+                    value: finding.id.to_string(),
+                    name: None,
+                }
             }
             // Told once, and again when it gets worse.
             _ => Target {
@@ -194,7 +208,11 @@ async fn contain(
     if step.target == playbooks::Target::CreatedApiKey && step.when.is_met(finding) {
         keys_made(tx, finding, &mut targets).await?;
     }
-    let most = if step.action == Kind::BlockAddress { MOST_ADDRESSES } else { MOST_PEOPLE };
+    let most = if step.action == Kind::BlockAddress {
+        MOST_ADDRESSES
+    } else {
+        MOST_PEOPLE
+    };
     let mut is_new = false;
     for entity in targets.iter().take(most) {
         let target = Target {
@@ -227,11 +245,17 @@ async fn keys_made(
 ) -> Result<(), Error> {
     let all = std::iter::once(&finding.primary).chain(&finding.entities);
     for user in all.filter(|e| e.kind == EntityKind::User) {
-        let Ok(user) = user.value.parse::<UserId>() else { continue };
+        let Ok(user) = user.value.parse::<UserId>() else {
+            continue;
+        };
         for (key, name) in accounts::keys_made_by(tx, user, finding.first_event_at).await? {
             let value = key.to_string();
             if !targets.iter().any(|target| target.value == value) {
-                targets.push(Entity { kind: EntityKind::ApiKey, value, name: Some(name) });
+                targets.push(Entity {
+                    kind: EntityKind::ApiKey,
+                    value,
+                    name: Some(name),
+                });
             }
         }
     }
@@ -250,9 +274,7 @@ fn draft(playbook: &Playbook, step: &Step, finding: &Finding, target: Target) ->
 
 /// The finding as the incident keeps it.
 fn body(finding: &Finding) -> Value {
-    let entity = |e: &Entity| {
-        json!({"kind": e.kind.name(), "value": e.value, "name": e.name})
-    };
+    let entity = |e: &Entity| json!({"kind": e.kind.name(), "value": e.value, "name": e.name});
     json!({
         "id": finding.id,
         "rule": finding.rule,

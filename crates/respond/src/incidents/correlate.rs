@@ -9,7 +9,7 @@ use hub_detect::{Entity, EntityKind, Finding};
 use super::Role;
 
 /// An incident takes a finding only within this time of its activity.
-pub const WINDOW: Duration = Duration::from_secs(60 * 60);
+pub const WINDOW: Duration = Duration::from_hours(1);
 
 /// An open incident as far as correlation needs it.
 #[derive(Debug, Clone)]
@@ -22,27 +22,30 @@ pub struct Candidate {
     pub entities: Vec<(EntityKind, String, Role)>,
 }
 
-/// Why a finding belongs to an incident, the strongest reason last.
+/// What a finding shares with an incident, the strongest tie last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Tie {
     /// It is about one that the incident's attack was merely aimed at, and says nothing of where from.
-    SameTarget,
+    Target,
     /// It is about somebody who is already in this attacker's hands.
-    SameVictim,
+    Victim,
     /// It comes from an address that this incident's attacker uses.
-    SameAttacker,
+    Attacker,
     /// It is about the very same thing.
-    SamePrimary,
+    Primary,
 }
 
 /// The incident that `finding` belongs to; `None` opens a new one.
 pub fn correlate(open: &[Candidate], finding: &Finding) -> Option<IncidentId> {
     let near: Vec<&Candidate> = open.iter().filter(|c| is_near(c, finding)).collect();
-    let aimed_at = near.iter().filter(|c| tie(c, finding) == Some(Tie::SameTarget)).count();
+    let aimed_at = near
+        .iter()
+        .filter(|c| tie(c, finding) == Some(Tie::Target))
+        .count();
     near.into_iter()
         .filter_map(|candidate| Some((tie(candidate, finding)?, candidate)))
         // Two attacks on one target: nothing says whose work this is.
-        .filter(|(tie, _)| *tie != Tie::SameTarget || aimed_at == 1)
+        .filter(|(tie, _)| *tie != Tie::Target || aimed_at == 1)
         .max_by_key(|(tie, c)| (*tie, c.last_activity_at, std::cmp::Reverse(c.number)))
         .map(|(_, candidate)| candidate.id)
 }
@@ -56,37 +59,52 @@ fn tie(candidate: &Candidate, finding: &Finding) -> Option<Tie> {
     let primary = &finding.primary;
     let role = role_of(candidate, primary);
     if role == Some(Role::Primary) {
-        return Some(Tie::SamePrimary);
+        return Some(Tie::Primary);
     }
     match primary.kind {
         // An address that is one incident's attacker is not taken over by another.
-        EntityKind::Address => (role == Some(Role::Attacker)).then_some(Tie::SameAttacker),
+        EntityKind::Address => (role == Some(Role::Attacker)).then_some(Tie::Attacker),
         // Campaigns and hosts are grouped by their name alone.
         EntityKind::Campaign | EntityKind::Host => None,
-        EntityKind::User
-        | EntityKind::Session
-        | EntityKind::ApiKey
-        | EntityKind::CloudIdentity => tie_of_victim(candidate, finding, role),
+        EntityKind::User | EntityKind::Session | EntityKind::ApiKey | EntityKind::CloudIdentity => {
+            tie_of_victim(candidate, finding, role)
+        }
     }
 }
 
 fn tie_of_victim(candidate: &Candidate, finding: &Finding, role: Option<Role>) -> Option<Tie> {
-    let mut addresses = finding.entities.iter().filter(|e| e.kind == EntityKind::Address).peekable();
+    let mut addresses = finding
+        .entities
+        .iter()
+        .filter(|e| e.kind == EntityKind::Address)
+        .peekable();
     let says_where_from = addresses.peek().is_some();
-    let is_attacker =
-        |address: &Entity| matches!(role_of(candidate, address), Some(Role::Primary | Role::Attacker));
+    let is_attacker = |address: &Entity| {
+        matches!(
+            role_of(candidate, address),
+            Some(Role::Primary | Role::Attacker)
+        )
+    };
     if addresses.any(is_attacker) {
-        return Some(Tie::SameAttacker);
+        return Some(Tie::Attacker);
     }
     // A session's user, a user's key: somebody of the finding is in this attacker's hands already.
     let is_in_hand = |entity: &Entity| {
         is_somebody(entity.kind)
-            && matches!(role_of(candidate, entity), Some(Role::Primary | Role::Compromised))
+            && matches!(
+                role_of(candidate, entity),
+                Some(Role::Primary | Role::Compromised)
+            )
     };
-    if finding.entities.iter().chain([&finding.primary]).any(is_in_hand) {
-        return Some(Tie::SameVictim);
+    if finding
+        .entities
+        .iter()
+        .chain([&finding.primary])
+        .any(is_in_hand)
+    {
+        return Some(Tie::Victim);
     }
-    (role == Some(Role::Target) && !says_where_from).then_some(Tie::SameTarget)
+    (role == Some(Role::Target) && !says_where_from).then_some(Tie::Target)
 }
 
 fn role_of(candidate: &Candidate, entity: &Entity) -> Option<Role> {
@@ -157,11 +175,29 @@ mod tests {
 
     #[test]
     fn a_finding_goes_where_its_attack_is() {
-        let spray = open(1, &["address:10.0.0.1=primary", "user:ada=target", "user:bob=target"]);
-        let taken = open(2, &["user:eve=primary", "address:10.0.0.2=attacker", "session:s=compromised"]);
+        let spray = open(
+            1,
+            &[
+                "address:10.0.0.1=primary",
+                "user:ada=target",
+                "user:bob=target",
+            ],
+        );
+        let taken = open(
+            2,
+            &[
+                "user:eve=primary",
+                "address:10.0.0.2=attacker",
+                "session:s=compromised",
+            ],
+        );
         let stuffing = open(
             3,
-            &["campaign:credential-stuffing=primary", "address:10.0.0.3=attacker", "user:ada=target"],
+            &[
+                "campaign:credential-stuffing=primary",
+                "address:10.0.0.3=attacker",
+                "user:ada=target",
+            ],
         );
         let all = [spray, taken, stuffing];
         let cases: &[(&str, &[&str], i64)] = &[
@@ -207,7 +243,13 @@ mod tests {
         let quiet = open(1, &["address:10.0.0.1=attacker"]);
         let mut lively = open(2, &["address:10.0.0.1=attacker"]);
         lively.last_activity_at = minute(11);
-        check(&[quiet.clone(), lively.clone()], "user:x", &["address:10.0.0.1"], 12, 2);
+        check(
+            &[quiet.clone(), lively.clone()],
+            "user:x",
+            &["address:10.0.0.1"],
+            12,
+            2,
+        );
         check(&[lively, quiet], "user:x", &["address:10.0.0.1"], 12, 2);
     }
 

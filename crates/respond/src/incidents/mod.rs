@@ -32,8 +32,14 @@ pub enum Status {
 }
 
 impl Status {
-    pub const ALL: [Self; 6] =
-        [Self::New, Self::Triaged, Self::Contained, Self::Eradicated, Self::Recovered, Self::Closed];
+    pub const ALL: [Self; 6] = [
+        Self::New,
+        Self::Triaged,
+        Self::Contained,
+        Self::Eradicated,
+        Self::Recovered,
+        Self::Closed,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -143,9 +149,14 @@ impl Role {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Primary, Self::Attacker, Self::Compromised, Self::Target]
-            .into_iter()
-            .find(|role| role.name() == name)
+        [
+            Self::Primary,
+            Self::Attacker,
+            Self::Compromised,
+            Self::Target,
+        ]
+        .into_iter()
+        .find(|role| role.name() == name)
     }
 }
 
@@ -227,7 +238,9 @@ pub async fn list(
 ) -> Result<Page<Incident, i64>, Error> {
     let mut tx = cx.read().await?;
     let items = repo::list(&mut tx, filter, page).await?;
-    Ok(Page::from_surplus(items, page.limit, |incident| incident.number))
+    Ok(Page::from_surplus(items, page.limit, |incident| {
+        incident.number
+    }))
 }
 
 /// Up to `limit` entities of an incident, the primary first, for lists.
@@ -245,7 +258,9 @@ pub async fn entities(cx: &Cx, incident: IncidentId, limit: i64) -> Result<Vec<I
 /// [`Error::UnknownIncident`].
 pub async fn show(cx: &Cx, id: IncidentId) -> Result<Case, Error> {
     let mut tx = cx.read().await?;
-    let incident = repo::find(&mut tx, id).await?.ok_or(Error::UnknownIncident(id))?;
+    let incident = repo::find(&mut tx, id)
+        .await?
+        .ok_or(Error::UnknownIncident(id))?;
     Ok(Case {
         incident,
         entities: repo::entities(&mut tx, id, SHOWN).await?,
@@ -272,10 +287,18 @@ pub(crate) fn act(operation: &'static str, activity: u8, incident: &Incident) ->
         .with("unmapped.incident.number", incident.number)
         .with("unmapped.incident.status", incident.status.name())
         .with("unmapped.incident.techniques", incident.techniques.clone())
-        .with("unmapped.incident.primary.kind", incident.primary.kind.name())
-        .with("unmapped.incident.primary.value", incident.primary.value.as_str());
+        .with(
+            "unmapped.incident.primary.kind",
+            incident.primary.kind.name(),
+        )
+        .with(
+            "unmapped.incident.primary.value",
+            incident.primary.value.as_str(),
+        );
     match incident.verdict {
-        Some(verdict) => act.with("verdict_id", verdict as u8).with("verdict", verdict.name()),
+        Some(verdict) => act
+            .with("verdict_id", verdict as u8)
+            .with("verdict", verdict.name()),
         None => act,
     }
 }

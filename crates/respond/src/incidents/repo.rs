@@ -9,9 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::correlate::{Candidate, WINDOW};
-use super::{
-    Attached, Filter, Incident, Involved, Role, Status, Verdict,
-};
+use super::{Attached, Filter, Incident, Involved, Role, Status, Verdict};
 use crate::error::{Error, inconsistent, sql};
 
 /// Findings whose bodies one incident keeps; further ones are counted only.
@@ -41,7 +39,9 @@ fn incident(row: &PgRow) -> Result<Incident, Error> {
             None => None,
         },
         primary: Entity {
-            kind: text("primary_kind")?.parse().map_err(|_| bad("primary_kind"))?,
+            kind: text("primary_kind")?
+                .parse()
+                .map_err(|_| bad("primary_kind"))?,
             value: text("primary_value")?,
             name: row.try_get("primary_name").map_err(sql)?,
         },
@@ -97,7 +97,15 @@ pub(crate) async fn holder(tx: &mut Tx, finding: FindingId) -> Result<Option<Inc
     Ok(row.map(|(id,)| IncidentId::from_uuid(id)))
 }
 
-type Held = (Uuid, i64, OffsetDateTime, OffsetDateTime, String, String, String);
+type Held = (
+    Uuid,
+    i64,
+    OffsetDateTime,
+    OffsetDateTime,
+    String,
+    String,
+    String,
+);
 
 /// Open incidents near the finding's time that hold any of its entities, with those entities.
 pub(crate) async fn candidates(tx: &mut Tx, finding: &Finding) -> Result<Vec<Candidate>, Error> {
@@ -317,7 +325,10 @@ pub(crate) async fn entities(
             let bad = |column| inconsistent("incident_entity", column, incident);
             let kind = kind.parse().map_err(|_| bad("kind"))?;
             let role = Role::parse(&role).ok_or_else(|| bad("role"))?;
-            Ok(Involved { entity: Entity { kind, value, name }, role })
+            Ok(Involved {
+                entity: Entity { kind, value, name },
+                role,
+            })
         })
         .collect()
 }

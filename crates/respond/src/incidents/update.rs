@@ -24,27 +24,45 @@ pub struct Change {
 /// # Errors
 /// [`Error::UnknownIncident`], [`Error::Transition`], [`Error::Invalid`].
 pub async fn update(cx: &Cx, id: IncidentId, change: Change) -> Result<Incident, Error> {
-    let note = change.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+    let note = change
+        .note
+        .as_deref()
+        .map(str::trim)
+        .filter(|note| !note.is_empty());
     if change.status.is_none() && change.verdict.is_none() && note.is_none() {
-        return Err(Error::invalid("change", "give a status, a verdict or a note"));
+        return Err(Error::invalid(
+            "change",
+            "give a status, a verdict or a note",
+        ));
     }
     if note.is_some_and(|note| note.chars().count() > NOTE) {
-        return Err(Error::invalid("note", format!("longer than {NOTE} characters")));
+        return Err(Error::invalid(
+            "note",
+            format!("longer than {NOTE} characters"),
+        ));
     }
     let mut tx = cx.write().await?;
-    let mut incident = repo::lock(&mut tx, id).await?.ok_or(Error::UnknownIncident(id))?;
+    let mut incident = repo::lock(&mut tx, id)
+        .await?
+        .ok_or(Error::UnknownIncident(id))?;
     let actor = actor_name(&cx.principal);
     let now = tx.now();
     if let Some(status) = change.status.filter(|status| *status != incident.status) {
         let from = incident.status;
         if !from.may_become(status) {
-            return Err(Error::Transition { from: from.name(), to: status.name() });
+            return Err(Error::Transition {
+                from: from.name(),
+                to: status.name(),
+            });
         }
         set_status(&mut incident, status, now);
         let text = format!("{} → {}", from.name(), status.name());
         timeline::repo::add(&mut tx, id, now, timeline::Kind::Status, &actor, &text, &[]).await?;
     }
-    if let Some(verdict) = change.verdict.filter(|verdict| Some(*verdict) != incident.verdict) {
+    if let Some(verdict) = change
+        .verdict
+        .filter(|verdict| Some(*verdict) != incident.verdict)
+    {
         incident.verdict = Some(verdict);
         let text = format!("verdict: {}", verdict.name());
         timeline::repo::add(&mut tx, id, now, timeline::Kind::Status, &actor, &text, &[]).await?;
@@ -52,7 +70,10 @@ pub async fn update(cx: &Cx, id: IncidentId, change: Change) -> Result<Incident,
     if let Some(note) = note {
         timeline::repo::add(&mut tx, id, now, timeline::Kind::Note, &actor, note, &[]).await?;
     }
-    if matches!(cx.principal.actor, Actor::User { .. } | Actor::ApiKey { .. }) {
+    if matches!(
+        cx.principal.actor,
+        Actor::User { .. } | Actor::ApiKey { .. }
+    ) {
         incident.acknowledged_at.get_or_insert(now);
     }
     repo::save(&mut tx, &incident).await?;
@@ -74,7 +95,13 @@ fn set_status(incident: &mut Incident, status: Status, now: Timestamp) {
     incident.status = status;
     let order = |s: Status| s as u8;
     let reached = |at: Option<Timestamp>, of: Status| {
-        if order(status) < order(of) { None } else if status == of { at.or(Some(now)) } else { at }
+        if order(status) < order(of) {
+            None
+        } else if status == of {
+            at.or(Some(now))
+        } else {
+            at
+        }
     };
     incident.contained_at = reached(incident.contained_at, Status::Contained);
     incident.eradicated_at = reached(incident.eradicated_at, Status::Eradicated);

@@ -41,8 +41,18 @@ impl Notifier {
     /// [`SetUpError`] if a client cannot be built.
     pub fn new(config: &RespondConfig) -> Result<Self, SetUpError> {
         Ok(Self {
-            webhook: config.webhook.as_ref().map(Webhook::new).transpose().map_err(SetUpError::Webhook)?,
-            email: config.email.as_ref().map(Email::new).transpose().map_err(SetUpError::Email)?,
+            webhook: config
+                .webhook
+                .as_ref()
+                .map(Webhook::new)
+                .transpose()
+                .map_err(SetUpError::Webhook)?,
+            email: config
+                .email
+                .as_ref()
+                .map(Email::new)
+                .transpose()
+                .map_err(SetUpError::Email)?,
             attempts: i32::from(config.attempts),
         })
     }
@@ -93,13 +103,18 @@ async fn end(
     let _incident = incidents::repo::lock(&mut tx, one.incident).await?;
     let now = tx.now();
     let channel = one.channel.name();
-    let sending = Act::new("notification.send", Class::RemediationActivity, 99, "response")
-        .on(Subject::new("notification", one.id))
-        .with("command_uid", "notify")
-        .with("unmapped.incident.uid", one.incident.to_string())
-        .with("unmapped.action.uid", one.action.to_string())
-        .with("unmapped.notification.channel", channel)
-        .with("unmapped.notification.attempts", one.attempts);
+    let sending = Act::new(
+        "notification.send",
+        Class::RemediationActivity,
+        99,
+        "response",
+    )
+    .on(Subject::new("notification", one.id))
+    .with("command_uid", "notify")
+    .with("unmapped.incident.uid", one.incident.to_string())
+    .with("unmapped.action.uid", one.action.to_string())
+    .with("unmapped.notification.channel", channel)
+    .with("unmapped.notification.attempts", one.attempts);
     let (state, again, text, act) = match &result {
         Ok(()) => (State::Sent, None, format!("{channel}: sent"), sending),
         Err(_) if one.attempts < attempts => {
@@ -113,7 +128,12 @@ async fn end(
         Err(why) => {
             let text = format!("{channel}: failed after {} tries ({why})", one.attempts);
             let act = sending.outcome(Outcome::Failure).severity(Severity::Medium);
-            (State::Failed, None, text, act.with("status_detail", why.as_str()))
+            (
+                State::Failed,
+                None,
+                text,
+                act.with("status_detail", why.as_str()),
+            )
         }
     };
     let error = result.err();

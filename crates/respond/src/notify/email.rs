@@ -38,7 +38,11 @@ impl Email {
             transport = transport.credentials(credentials);
         }
         let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|error| error.to_string());
-        let to = config.to.iter().map(|to| mailbox(to)).collect::<Result<Vec<_>, _>>()?;
+        let to = config
+            .to
+            .iter()
+            .map(|to| mailbox(to))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             transport: transport.build(),
             from: mailbox(&config.from)?,
@@ -48,7 +52,10 @@ impl Email {
 
     pub(super) async fn send(&self, id: Uuid, now: Timestamp, payload: &str) -> Result<(), String> {
         let message = self.message(id, now, payload)?;
-        self.transport.send(message).await.map_err(|error| crate::actions::chain(&error))?;
+        self.transport
+            .send(message)
+            .await
+            .map_err(|error| crate::actions::chain(&error))?;
         Ok(())
     }
 
@@ -68,16 +75,24 @@ impl Email {
         for to in self.to.iter() {
             builder = builder.to(to.clone());
         }
-        builder.body(text(&summary)).map_err(|error| error.to_string())
+        builder
+            .body(text(&summary))
+            .map_err(|error| error.to_string())
     }
 }
 
 fn word<'a>(summary: &'a Value, pointer: &str) -> &'a str {
-    summary.pointer(pointer).and_then(Value::as_str).unwrap_or("-")
+    summary
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or("-")
 }
 
 fn subject(summary: &Value) -> String {
-    let number = summary.pointer("/incident/number").and_then(Value::as_i64).unwrap_or(0);
+    let number = summary
+        .pointer("/incident/number")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     format!(
         "[Security Hub] {} incident {number}: {}",
         word(summary, "/incident/severity"),
@@ -95,14 +110,27 @@ fn text(summary: &Value) -> String {
     line("Severity", word(summary, "/incident/severity"));
     line("Status", word(summary, "/incident/status"));
     line("Techniques", &words(summary, "/incident/techniques"));
-    line("First activity", word(summary, "/incident/first_activity_at"));
+    line(
+        "First activity",
+        word(summary, "/incident/first_activity_at"),
+    );
     line("Detected", word(summary, "/incident/detected_at"));
     line("Contained", word(summary, "/incident/contained_at"));
-    for entity in summary.pointer("/entities").and_then(Value::as_array).into_iter().flatten() {
+    for entity in summary
+        .pointer("/entities")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let value = format!("{} ({})", word(entity, "/value"), word(entity, "/role"));
         line(word(entity, "/kind"), &value);
     }
-    for action in summary.pointer("/actions").and_then(Value::as_array).into_iter().flatten() {
+    for action in summary
+        .pointer("/actions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let value = format!("{}: {}", word(action, "/target"), word(action, "/state"));
         line(word(action, "/kind"), &value);
     }
@@ -111,7 +139,11 @@ fn text(summary: &Value) -> String {
 }
 
 fn words(summary: &Value, pointer: &str) -> String {
-    let all = summary.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let all = summary
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
@@ -124,6 +156,9 @@ mod tests {
         let summary = serde_json::json!({
             "incident": {"number": 7, "severity": "high", "title": "x\r\nBcc: all@example.org"},
         });
-        assert_eq!(subject(&summary), "[Security Hub] high incident 7: x  Bcc: all@example.org");
+        assert_eq!(
+            subject(&summary),
+            "[Security Hub] high incident 7: x  Bcc: all@example.org"
+        );
     }
 }

@@ -39,7 +39,9 @@ impl Channel {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Webhook, Self::Email, Self::None].into_iter().find(|c| c.name() == name)
+        [Self::Webhook, Self::Email, Self::None]
+            .into_iter()
+            .find(|c| c.name() == name)
     }
 }
 
@@ -66,9 +68,15 @@ impl State {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Sending, Self::Sent, Self::Failed, Self::NotConfigured]
-            .into_iter()
-            .find(|state| state.name() == name)
+        [
+            Self::Pending,
+            Self::Sending,
+            Self::Sent,
+            Self::Failed,
+            Self::NotConfigured,
+        ]
+        .into_iter()
+        .find(|state| state.name() == name)
     }
 }
 
@@ -100,12 +108,22 @@ pub(crate) async fn enqueue(
         (config.webhook.is_some(), Channel::Webhook),
         (config.email.is_some(), Channel::Email),
     ];
-    let channels: Vec<Channel> =
-        configured.into_iter().filter_map(|(is_there, channel)| is_there.then_some(channel)).collect();
+    let channels: Vec<Channel> = configured
+        .into_iter()
+        .filter_map(|(is_there, channel)| is_there.then_some(channel))
+        .collect();
     let clock = ManualClock::at(tx.now());
     if channels.is_empty() {
         let id = ActionId::new(&clock).uuid();
-        repo::insert(tx, id, action, Channel::None, State::NotConfigured, &payload).await?;
+        repo::insert(
+            tx,
+            id,
+            action,
+            Channel::None,
+            State::NotConfigured,
+            &payload,
+        )
+        .await?;
         return Ok(None);
     }
     for channel in &channels {
@@ -120,7 +138,10 @@ pub(crate) async fn enqueue(
 async fn summary(tx: &mut WriteTx, incident: &Incident) -> Result<Value, Error> {
     let entities = incidents::repo::entities(tx, incident.id, 20).await?;
     let actions = actions::repo::list(tx, incident.id).await?;
-    let contained = actions.iter().filter(|action| action.kind.is_containment()).take(50);
+    let contained = actions
+        .iter()
+        .filter(|action| action.kind.is_containment())
+        .take(50);
     Ok(json!({
         "type": "incident",
         "tenant": tx.tenant(),

@@ -23,7 +23,10 @@ impl Webhook {
             .no_proxy()
             .user_agent("security-hub")
             .build()?;
-        Ok(Self { client, config: config.clone() })
+        Ok(Self {
+            client,
+            config: config.clone(),
+        })
     }
 
     /// Posts the summary; what went wrong is told without the URL, which may carry a token.
@@ -36,13 +39,20 @@ impl Webhook {
             .header("idempotency-key", id.to_string())
             .header("webhook-id", id.to_string())
             .header("webhook-timestamp", seconds.to_string())
-            .header("webhook-signature", signature(self.config.secret.expose(), id, seconds, body))
+            .header(
+                "webhook-signature",
+                signature(self.config.secret.expose(), id, seconds, body),
+            )
             .body(body.to_owned())
             .send()
             .await
             .map_err(|error| cause(&error.without_url()))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("the webhook answered {status}")) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!("the webhook answered {status}"))
+        }
     }
 }
 

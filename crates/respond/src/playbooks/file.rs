@@ -17,12 +17,15 @@ use crate::actions::Kind;
 /// Steps of one playbook at most.
 const STEPS: usize = 32;
 /// The longest time that a containment may stand by itself.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// What answers a kind of finding: preserve evidence, contain, notify.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, title = "Security Hub playbook")]
-#[expect(dead_code, reason = "the published shape; files are read field by field to find every fault")]
+#[expect(
+    dead_code,
+    reason = "the published shape; files are read field by field to find every fault"
+)]
 struct PlaybookFile {
     /// Lower-case words joined by hyphens; a file in the operator's folder replaces the built-in one of this name.
     name: String,
@@ -140,7 +143,12 @@ impl Reader<'_> {
     fn fault(&mut self, path: &[Seg<'_>], message: impl Into<String>) {
         let (line, column) = locate(self.text, path);
         let message = message.into();
-        self.faults.push(Fault { file: self.file.to_owned(), line, column, message });
+        self.faults.push(Fault {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message,
+        });
     }
 
     /// Takes `key` out of `map` and reads it.
@@ -188,7 +196,12 @@ impl Reader<'_> {
             Err(error) => {
                 let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
                 let message = error.to_string();
-                self.faults.push(Fault { file: self.file.to_owned(), line, column, message });
+                self.faults.push(Fault {
+                    file: self.file.to_owned(),
+                    line,
+                    column,
+                    message,
+                });
                 return None;
             }
         };
@@ -206,7 +219,12 @@ impl Reader<'_> {
         let steps: Option<Vec<Value>> = self.need(&mut map, &[], "steps");
         let steps = steps.map(|steps| self.steps(steps));
         self.end(&map, &[]);
-        Some(Playbook { name: name?, title: title?, trigger: trigger?, steps: steps? })
+        Some(Playbook {
+            name: name?,
+            title: title?,
+            trigger: trigger?,
+            steps: steps?,
+        })
     }
 
     fn trigger(&mut self, mut map: Mapping) -> Trigger {
@@ -214,12 +232,18 @@ impl Reader<'_> {
         let is_empty = map.is_empty();
         let rules: Vec<String> = self.take(&mut map, &path, "rules").unwrap_or_default();
         let techniques = self.techniques(&mut map, &path);
-        let severity = self.take::<Level>(&mut map, &path, "severity").map(Level::severity);
+        let severity = self
+            .take::<Level>(&mut map, &path, "severity")
+            .map(Level::severity);
         self.end(&map, &path);
         if is_empty {
             self.fault(&path, "a trigger needs `rules`, `techniques` or `severity`");
         }
-        Trigger { rules, techniques, severity }
+        Trigger {
+            rules,
+            techniques,
+            severity,
+        }
     }
 
     fn techniques(&mut self, map: &mut Mapping, path: &[Seg<'_>]) -> Vec<String> {
@@ -227,7 +251,10 @@ impl Reader<'_> {
         for (i, technique) in techniques.iter().enumerate() {
             if !is_technique(technique) {
                 let at = join(&join(path, Seg::Key("techniques")), Seg::Item(i));
-                self.fault(&at, format!("`{technique}` is not an ATT&CK id (`T1110` or `T1110.003`)"));
+                self.fault(
+                    &at,
+                    format!("`{technique}` is not an ATT&CK id (`T1110` or `T1110.003`)"),
+                );
             }
         }
         techniques
@@ -248,15 +275,24 @@ impl Reader<'_> {
         }
         let contains = steps.iter().any(|s| s.action.phase() == 1);
         if contains && !steps.iter().any(|s| s.action == Kind::PreserveEvidence) {
-            self.fault(&path, "a playbook that contains must also `preserve_evidence`");
+            self.fault(
+                &path,
+                "a playbook that contains must also `preserve_evidence`",
+            );
         }
         steps
     }
 
     fn step(&mut self, mut map: Mapping, path: &[Seg<'_>]) -> Option<Step> {
-        let action = self.need::<ActionName>(&mut map, path, "action").map(ActionName::kind);
-        let target = self.take::<TargetName>(&mut map, path, "target").map(TargetName::target);
-        let ttl = self.take::<HumanDuration>(&mut map, path, "ttl").map(|ttl| ttl.0);
+        let action = self
+            .need::<ActionName>(&mut map, path, "action")
+            .map(ActionName::kind);
+        let target = self
+            .take::<TargetName>(&mut map, path, "target")
+            .map(TargetName::target);
+        let ttl = self
+            .take::<HumanDuration>(&mut map, path, "ttl")
+            .map(|ttl| ttl.0);
         let when = self.take::<Mapping>(&mut map, path, "when");
         let when = when.map(|map| self.when(map, path)).unwrap_or_default();
         self.end(&map, path);
@@ -275,16 +311,29 @@ impl Reader<'_> {
                 self.fault(&at, "a ttl is longer than nothing and at most 365d");
             }
         }
-        Some(Step { action, target: target.unwrap_or_else(|| usual_target(action)), ttl, when })
+        Some(Step {
+            action,
+            target: target.unwrap_or_else(|| usual_target(action)),
+            ttl,
+            when,
+        })
     }
 
     fn when(&mut self, mut map: Mapping, path: &[Seg<'_>]) -> When {
         let path = join(path, Seg::Key("when"));
-        let severity = self.take::<Level>(&mut map, &path, "severity").map(Level::severity);
+        let severity = self
+            .take::<Level>(&mut map, &path, "severity")
+            .map(Level::severity);
         let techniques = self.techniques(&mut map, &path);
-        let primary = self.take::<KindName>(&mut map, &path, "primary").map(KindName::kind);
+        let primary = self
+            .take::<KindName>(&mut map, &path, "primary")
+            .map(KindName::kind);
         self.end(&map, &path);
-        When { severity, techniques, primary }
+        When {
+            severity,
+            techniques,
+            primary,
+        }
     }
 }
 
@@ -295,15 +344,18 @@ fn join<'a>(path: &[Seg<'a>], seg: Seg<'a>) -> Vec<Seg<'a>> {
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn is_technique(text: &str) -> bool {
     let digits = |part: &str, n| part.len() == n && part.bytes().all(|b| b.is_ascii_digit());
-    text.strip_prefix('T').is_some_and(|rest| match rest.split_once('.') {
-        Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
-        None => digits(rest, 4),
-    })
+    text.strip_prefix('T')
+        .is_some_and(|rest| match rest.split_once('.') {
+            Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
+            None => digits(rest, 4),
+        })
 }
 
 const fn usual_target(action: Kind) -> Target {
@@ -322,7 +374,10 @@ const fn may_target(action: Kind, target: Target) -> bool {
         Kind::LockAccount => matches!(target, Target::User | Target::Primary),
         Kind::EndSessions => matches!(target, Target::User | Target::Session | Target::Primary),
         Kind::RevokeApiKey => {
-            matches!(target, Target::ApiKey | Target::CreatedApiKey | Target::Primary)
+            matches!(
+                target,
+                Target::ApiKey | Target::CreatedApiKey | Target::Primary
+            )
         }
     }
 }

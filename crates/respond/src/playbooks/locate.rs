@@ -22,7 +22,9 @@ pub(crate) fn locate(text: &str, path: &[Seg<'_>]) -> (usize, usize) {
     let mut block = tokens.as_slice();
     let mut place = block.first().map_or((1, 1), |t| (t.line, t.column));
     for seg in path {
-        let Some((at, inner)) = enter(block, *seg) else { break };
+        let Some((at, inner)) = enter(block, *seg) else {
+            break;
+        };
         place = (at.line, at.column);
         block = inner;
     }
@@ -41,7 +43,12 @@ fn enter<'a, 'b>(block: &'b [Token<'a>], seg: Seg<'_>) -> Option<(Token<'a>, &'b
             }
     };
     let nth = if let Seg::Item(n) = seg { n } else { 0 };
-    let start = block.iter().enumerate().filter(|(_, token)| is_it(token)).nth(nth)?.0;
+    let start = block
+        .iter()
+        .enumerate()
+        .filter(|(_, token)| is_it(token))
+        .nth(nth)?
+        .0;
     let at = *block.get(start)?;
     let rest = block.get(start + 1..)?;
     // A list may stand at the same column as its key.
@@ -55,8 +62,11 @@ fn enter<'a, 'b>(block: &'b [Token<'a>], seg: Seg<'_>) -> Option<(Token<'a>, &'b
 
 fn is_key(text: &str, key: &str) -> bool {
     let text = text.trim_start_matches(['"', '\'']);
-    text.strip_prefix(key)
-        .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+    text.strip_prefix(key).is_some_and(|rest| {
+        rest.trim_start_matches(['"', '\''])
+            .trim_start()
+            .starts_with(':')
+    })
 }
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -68,7 +78,11 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
         }
         loop {
             let column = line.len() - rest.len() + 1;
-            let token = |text| Token { line: number + 1, column, text };
+            let token = |text| Token {
+                line: number + 1,
+                column,
+                text,
+            };
             match rest.strip_prefix('-') {
                 Some(after) if after.is_empty() || after.starts_with(' ') => {
                     tokens.push(token(None));

@@ -21,16 +21,46 @@ pub use file::schema;
 
 /// The built-in playbooks: file name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("account-manipulation.yaml", include_str!("../../../../content/playbooks/account-manipulation.yaml")),
-    ("account-takeover.yaml", include_str!("../../../../content/playbooks/account-takeover.yaml")),
-    ("api-key-abuse.yaml", include_str!("../../../../content/playbooks/api-key-abuse.yaml")),
-    ("brute-force.yaml", include_str!("../../../../content/playbooks/brute-force.yaml")),
-    ("credential-stuffing.yaml", include_str!("../../../../content/playbooks/credential-stuffing.yaml")),
-    ("credential-stuffing-success.yaml", include_str!("../../../../content/playbooks/credential-stuffing-success.yaml")),
-    ("default.yaml", include_str!("../../../../content/playbooks/default.yaml")),
-    ("password-spray.yaml", include_str!("../../../../content/playbooks/password-spray.yaml")),
-    ("privilege-escalation.yaml", include_str!("../../../../content/playbooks/privilege-escalation.yaml")),
-    ("session-replay.yaml", include_str!("../../../../content/playbooks/session-replay.yaml")),
+    (
+        "account-manipulation.yaml",
+        include_str!("../../../../content/playbooks/account-manipulation.yaml"),
+    ),
+    (
+        "account-takeover.yaml",
+        include_str!("../../../../content/playbooks/account-takeover.yaml"),
+    ),
+    (
+        "api-key-abuse.yaml",
+        include_str!("../../../../content/playbooks/api-key-abuse.yaml"),
+    ),
+    (
+        "brute-force.yaml",
+        include_str!("../../../../content/playbooks/brute-force.yaml"),
+    ),
+    (
+        "credential-stuffing.yaml",
+        include_str!("../../../../content/playbooks/credential-stuffing.yaml"),
+    ),
+    (
+        "credential-stuffing-success.yaml",
+        include_str!("../../../../content/playbooks/credential-stuffing-success.yaml"),
+    ),
+    (
+        "default.yaml",
+        include_str!("../../../../content/playbooks/default.yaml"),
+    ),
+    (
+        "password-spray.yaml",
+        include_str!("../../../../content/playbooks/password-spray.yaml"),
+    ),
+    (
+        "privilege-escalation.yaml",
+        include_str!("../../../../content/playbooks/privilege-escalation.yaml"),
+    ),
+    (
+        "session-replay.yaml",
+        include_str!("../../../../content/playbooks/session-replay.yaml"),
+    ),
 ];
 
 /// A playbook that parsed without a fault.
@@ -100,7 +130,11 @@ pub struct Faults(pub Vec<Fault>);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file, self.line, self.column, self.message
+        )
     }
 }
 
@@ -140,8 +174,12 @@ impl Playbooks {
                 path: folder.display().to_string(),
                 source,
             })?;
-            let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-            playbooks.0.extend(Self::parse(texts).map_err(Error::Playbooks)?.0);
+            let texts = files
+                .iter()
+                .map(|(name, text)| (name.as_str(), text.as_str()));
+            playbooks
+                .0
+                .extend(Self::parse(texts).map_err(Error::Playbooks)?.0);
         }
         Ok(playbooks)
     }
@@ -154,14 +192,25 @@ impl Playbooks {
         let mut faults = Vec::new();
         let mut playbooks = BTreeMap::new();
         for (name, text) in files {
-            let Some(playbook) = file::parse(name, text, &mut faults) else { continue };
+            let Some(playbook) = file::parse(name, text, &mut faults) else {
+                continue;
+            };
             let shown = playbook.name.clone();
             if playbooks.insert(shown.clone(), playbook).is_some() {
                 let message = format!("another file already holds the playbook `{shown}`");
-                faults.push(Fault { file: name.to_owned(), line: 1, column: 1, message });
+                faults.push(Fault {
+                    file: name.to_owned(),
+                    line: 1,
+                    column: 1,
+                    message,
+                });
             }
         }
-        if faults.is_empty() { Ok(Self(playbooks)) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(Self(playbooks))
+        } else {
+            Err(Faults(faults))
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Playbook> {
@@ -171,10 +220,17 @@ impl Playbooks {
     /// The playbooks that answer `finding`: those that know it best (its rule, then its technique, then
     /// the technique's parent, then only its severity), in the order of their names.
     pub fn matching(&self, finding: &Finding) -> Vec<&Playbook> {
-        let known: Vec<(u8, &Playbook)> =
-            self.0.values().filter_map(|p| Some((p.trigger.knows(finding)?, p))).collect();
+        let known: Vec<(u8, &Playbook)> = self
+            .0
+            .values()
+            .filter_map(|p| Some((p.trigger.knows(finding)?, p)))
+            .collect();
         let best = known.iter().map(|(how_well, _)| *how_well).max();
-        known.into_iter().filter(|(how_well, _)| Some(*how_well) == best).map(|(_, p)| p).collect()
+        known
+            .into_iter()
+            .filter(|(how_well, _)| Some(*how_well) == best)
+            .map(|(_, p)| p)
+            .collect()
     }
 }
 
@@ -185,11 +241,18 @@ impl Trigger {
             return None;
         }
         let is_parent = |mine: &String| {
-            finding.techniques.iter().any(|t| t.split_once('.').is_some_and(|(p, _)| p == mine))
+            finding
+                .techniques
+                .iter()
+                .any(|t| t.split_once('.').is_some_and(|(p, _)| p == mine))
         };
         if self.rules.contains(&finding.rule) {
             Some(4)
-        } else if finding.techniques.iter().any(|t| self.techniques.contains(t)) {
+        } else if finding
+            .techniques
+            .iter()
+            .any(|t| self.techniques.contains(t))
+        {
             Some(3)
         } else if self.techniques.iter().any(is_parent) {
             Some(2)
@@ -238,7 +301,10 @@ impl When {
         self.severity.is_none_or(|least| finding.severity >= least)
             && self.primary.is_none_or(|kind| finding.primary.kind == kind)
             && (self.techniques.is_empty()
-                || finding.techniques.iter().any(|t| self.techniques.contains(t)))
+                || finding
+                    .techniques
+                    .iter()
+                    .any(|t| self.techniques.contains(t)))
     }
 }
 

@@ -13,7 +13,11 @@ fn answers(rule: &str, techniques: &[&str], severity: Severity) -> Vec<String> {
     found.techniques = techniques.iter().map(ToString::to_string).collect();
     found.severity = severity;
     let playbooks = Playbooks::built_in().unwrap();
-    playbooks.matching(&found).into_iter().map(|p| p.name.clone()).collect()
+    playbooks
+        .matching(&found)
+        .into_iter()
+        .map(|p| p.name.clone())
+        .collect()
 }
 
 #[test]
@@ -22,7 +26,11 @@ fn the_built_in_playbooks_parse_and_none_is_left_out() {
     assert_eq!(playbooks.iter().count(), BUILT_IN.len());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/playbooks");
     let files = read_folder(&folder).unwrap();
-    assert_eq!(files.len(), BUILT_IN.len(), "every file of content/playbooks is embedded");
+    assert_eq!(
+        files.len(),
+        BUILT_IN.len(),
+        "every file of content/playbooks is embedded"
+    );
 }
 
 #[test]
@@ -32,7 +40,11 @@ fn the_best_knowing_playbook_answers() {
         ("any", &["T1110.003"], &["password-spray"]),
         ("any", &["T1110.001"], &["brute-force"]),
         ("any", &["T1110.004"], &["credential-stuffing"]),
-        ("hub-credential-stuffing-success", &["T1110.004"], &["credential-stuffing-success"]),
+        (
+            "hub-credential-stuffing-success",
+            &["T1110.004"],
+            &["credential-stuffing-success"],
+        ),
         ("any", &["T1078"], &["account-takeover"]),
         ("any", &["T1078.004", "T1548"], &["privilege-escalation"]),
         ("any", &["T1550"], &["session-replay"]),
@@ -43,7 +55,11 @@ fn the_best_knowing_playbook_answers() {
         ("any", &[], &["default"]),
     ];
     for (rule, techniques, expected) in cases {
-        assert_eq!(answers(rule, techniques, high), *expected, "{rule} {techniques:?}");
+        assert_eq!(
+            answers(rule, techniques, high),
+            *expected,
+            "{rule} {techniques:?}"
+        );
     }
     assert!(answers("any", &[], Severity::Informational).is_empty());
 }
@@ -62,25 +78,49 @@ fn a_victim_of_guessing_is_never_locked() {
 
 #[test]
 fn steps_find_their_targets() {
-    let mut found =
-        finding("r", "user:u", &["user:u", "address:192.0.2.1", "api_key:k", "session:s"], &clock());
+    let mut found = finding(
+        "r",
+        "user:u",
+        &["user:u", "address:192.0.2.1", "api_key:k", "session:s"],
+        &clock(),
+    );
     found.severity = Severity::Medium;
     let check = |action: Kind, target: Target, when: When, expected: &[&str]| {
-        let step = Step { action, target, ttl: None, when };
-        let values: Vec<&str> = step.targets(&found).iter().map(|e| e.value.as_str()).collect();
+        let step = Step {
+            action,
+            target,
+            ttl: None,
+            when,
+        };
+        let values: Vec<&str> = step
+            .targets(&found)
+            .iter()
+            .map(|e| e.value.as_str())
+            .collect();
         assert_eq!(values, expected, "{action:?} {target:?}");
     };
     let always = When::default;
-    check(Kind::BlockAddress, Target::Address, always(), &["192.0.2.1"]);
+    check(
+        Kind::BlockAddress,
+        Target::Address,
+        always(),
+        &["192.0.2.1"],
+    );
     check(Kind::LockAccount, Target::User, always(), &["u"]);
     check(Kind::LockAccount, Target::Primary, always(), &["u"]);
     check(Kind::BlockAddress, Target::Primary, always(), &[]);
     check(Kind::RevokeApiKey, Target::CreatedApiKey, always(), &["k"]);
     check(Kind::EndSessions, Target::Session, always(), &["s"]);
     check(Kind::Notify, Target::Incident, always(), &[]);
-    let severe = When { severity: Some(Severity::High), ..When::default() };
+    let severe = When {
+        severity: Some(Severity::High),
+        ..When::default()
+    };
     check(Kind::LockAccount, Target::User, severe, &[]);
-    let of_address = When { primary: Some(EntityKind::Address), ..When::default() };
+    let of_address = When {
+        primary: Some(EntityKind::Address),
+        ..When::default()
+    };
     check(Kind::LockAccount, Target::User, of_address, &[]);
 }
 
@@ -107,7 +147,11 @@ steps:
 ";
     let worse = "name: worse\ntitle: [\n";
     let faults = Playbooks::parse([("bad.yaml", bad), ("worse.yaml", worse)]).unwrap_err();
-    let shown: Vec<String> = faults.0.iter().map(|f| format!("{}:{}:{}", f.file, f.line, f.column)).collect();
+    let shown: Vec<String> = faults
+        .0
+        .iter()
+        .map(|f| format!("{}:{}:{}", f.file, f.line, f.column))
+        .collect();
     let expected = [
         "bad.yaml:1:1",  // name
         "bad.yaml:3:1",  // colour
@@ -122,12 +166,21 @@ steps:
     ];
     assert_eq!(shown[..expected.len()], expected, "{faults}");
     assert!(shown[expected.len()].starts_with("worse.yaml:"), "{faults}");
-    assert!(faults.to_string().contains("bad.yaml:3:1: unknown key `colour`"), "{faults}");
+    assert!(
+        faults
+            .to_string()
+            .contains("bad.yaml:3:1: unknown key `colour`"),
+        "{faults}"
+    );
 }
 
 #[test]
 fn two_files_cannot_hold_one_playbook() {
-    let text = BUILT_IN.iter().find(|(name, _)| *name == "default.yaml").unwrap().1;
+    let text = BUILT_IN
+        .iter()
+        .find(|(name, _)| *name == "default.yaml")
+        .unwrap()
+        .1;
     let faults = Playbooks::parse([("a.yaml", text), ("b.yaml", text)]).unwrap_err();
     assert_eq!(faults.0.len(), 1);
 }

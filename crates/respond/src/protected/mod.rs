@@ -39,7 +39,9 @@ impl Kind {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::User, Self::Address, Self::ApiKey].into_iter().find(|kind| kind.name() == name)
+        [Self::User, Self::Address, Self::ApiKey]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
@@ -113,7 +115,10 @@ pub async fn add(cx: &Cx, kind: Kind, value: &str, reason: &str) -> Result<Prote
     let value = normalise(kind, value)?;
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > 500 {
-        return Err(Error::invalid("reason", "say why, in at most 500 characters"));
+        return Err(Error::invalid(
+            "reason",
+            "say why, in at most 500 characters",
+        ));
     }
     let mut tx = cx.write().await?;
     let entry = Protected {
@@ -166,7 +171,9 @@ fn normalise(kind: Kind, value: &str) -> Result<String, Error> {
         Kind::User if value.is_empty() || value.chars().count() > 128 => {
             Err(not("a user's id or name"))
         }
-        Kind::User => Ok(Uuid::parse_str(value).map_or_else(|_| value.to_owned(), |id| id.to_string())),
+        Kind::User => {
+            Ok(Uuid::parse_str(value).map_or_else(|_| value.to_owned(), |id| id.to_string()))
+        }
     }
 }
 
@@ -178,14 +185,20 @@ pub(crate) async fn guard(
 ) -> Result<Option<String>, Error> {
     let target = &action.target;
     if target.kind == "address" {
-        let Some(network) = crate::actions::parse_network(&target.value) else { return Ok(None) };
+        let Some(network) = crate::actions::parse_network(&target.value) else {
+            return Ok(None);
+        };
         if own.iter().any(|mine| overlap(mine, &network)) {
             return Ok(Some("the operator's own monitoring".to_owned()));
         }
         let listed = repo::of_kind(tx, Kind::Address).await?;
         return Ok(listed
             .into_iter()
-            .find(|p| p.value.parse::<IpNet>().is_ok_and(|mine| overlap(&mine, &network)))
+            .find(|p| {
+                p.value
+                    .parse::<IpNet>()
+                    .is_ok_and(|mine| overlap(&mine, &network))
+            })
             .map(|p| p.reason));
     }
     match target.kind.as_str() {

@@ -83,7 +83,9 @@ pub(crate) async fn insert(tx: &mut Tx, entry: &Protected) -> Result<(), Error> 
     .await
     .map_err(sql)?;
     if done.rows_affected() == 0 {
-        return Err(Error::AlreadyProtected { value: entry.value.clone() });
+        return Err(Error::AlreadyProtected {
+            value: entry.value.clone(),
+        });
     }
     Ok(())
 }

@@ -28,9 +28,16 @@ impl Kind {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Finding, Self::Action, Self::Status, Self::Note, Self::Evidence, Self::Notification]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [
+            Self::Finding,
+            Self::Action,
+            Self::Status,
+            Self::Note,
+            Self::Evidence,
+            Self::Notification,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
     }
 }
 

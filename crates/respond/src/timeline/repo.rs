@@ -38,7 +38,11 @@ pub(crate) async fn add(
 type Row = (i64, OffsetDateTime, String, String, String, Vec<String>);
 
 /// The first `limit` entries, oldest first.
-pub(crate) async fn list(tx: &mut Tx, incident: IncidentId, limit: i64) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(
+    tx: &mut Tx,
+    incident: IncidentId,
+    limit: i64,
+) -> Result<Vec<Entry>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "select id, at, kind, actor, body, techniques from incident_timeline \
          where tenant_id = $1 and incident_id = $2 order by id limit $3",
@@ -53,7 +57,13 @@ pub(crate) async fn list(tx: &mut Tx, incident: IncidentId, limit: i64) -> Resul
         .map(|(id, at, kind, actor, text, techniques)| {
             let kind =
                 Kind::parse(&kind).ok_or_else(|| inconsistent("incident_timeline", "kind", id))?;
-            Ok(Entry { at: Timestamp::from_offset(at), kind, actor, text, techniques })
+            Ok(Entry {
+                at: Timestamp::from_offset(at),
+                kind,
+                actor,
+                text,
+                techniques,
+            })
         })
         .collect()
 }

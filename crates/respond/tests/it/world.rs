@@ -34,9 +34,18 @@ impl World {
         let store = db.store();
         let tenant = hub_testkit::tenant(&store, "acme").await;
         let clock = Arc::clone(&db.clock);
-        let deps = Deps { config: Arc::new(config) };
+        let deps = Deps {
+            config: Arc::new(config),
+        };
         let playbooks = Playbooks::built_in().unwrap();
-        Self { db, store, tenant, clock, deps, playbooks }
+        Self {
+            db,
+            store,
+            tenant,
+            clock,
+            deps,
+            playbooks,
+        }
     }
 
     /// A person with no password that could be proven, straight into the table.
@@ -71,7 +80,7 @@ impl World {
         .bind(id.uuid())
         .bind(user.parse::<Uuid>().unwrap())
         .bind(now.to_offset())
-        .bind(now.plus(std::time::Duration::from_secs(86_400)).to_offset())
+        .bind(now.plus(std::time::Duration::from_hours(24)).to_offset())
         .execute(tx.conn())
         .await
         .unwrap();
@@ -102,13 +111,21 @@ impl World {
     /// One number from one statement about the tenant.
     pub(crate) async fn count(&self, sql: &'static str, of: &str) -> i64 {
         let mut tx = self.store.read(self.tenant).await.unwrap();
-        let (n,): (i64,) = sqlx::query_as(sql).bind(of).fetch_one(tx.conn()).await.unwrap();
+        let (n,): (i64,) = sqlx::query_as(sql)
+            .bind(of)
+            .fetch_one(tx.conn())
+            .await
+            .unwrap();
         n
     }
 
     /// How many acts of this operation were committed.
     pub(crate) async fn acts(&self, operation: &str) -> i64 {
-        self.count("select count(*) from ledger_outbox where operation = $1", operation).await
+        self.count(
+            "select count(*) from ledger_outbox where operation = $1",
+            operation,
+        )
+        .await
     }
 
     pub(crate) async fn is_locked(&self, user: &str) -> bool {
@@ -117,8 +134,11 @@ impl World {
     }
 
     pub(crate) async fn live_sessions(&self, user: &str) -> i64 {
-        self.count("select count(*) from session where user_id = $1::uuid and ended_at is null", user)
-            .await
+        self.count(
+            "select count(*) from session where user_id = $1::uuid and ended_at is null",
+            user,
+        )
+        .await
     }
 
     pub(crate) fn system(&self) -> Cx {
@@ -132,7 +152,11 @@ impl World {
             username: "olga".to_owned(),
             authenticated_at: self.clock.now(),
         };
-        let principal = Principal { tenant: self.tenant, actor, roles: vec!["analyst".to_owned()] };
+        let principal = Principal {
+            tenant: self.tenant,
+            actor,
+            roles: vec!["analyst".to_owned()],
+        };
         Cx::new(self.store.clone(), principal, None)
     }
 
@@ -160,13 +184,17 @@ impl World {
 
     pub(crate) async fn absorb(&self, findings: &[Finding]) -> Vec<IncidentId> {
         let mut tx = self.system().write().await.unwrap();
-        let ids = incidents::absorb(&mut tx, findings, &self.playbooks).await.unwrap();
+        let ids = incidents::absorb(&mut tx, findings, &self.playbooks)
+            .await
+            .unwrap();
         tx.commit_progress().await.unwrap();
         ids
     }
 
     pub(crate) async fn run(&self) -> usize {
-        actions::run_pending(&self.store, self.tenant, &self.deps).await.unwrap()
+        actions::run_pending(&self.store, self.tenant, &self.deps)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn case(&self, id: IncidentId) -> Case {
@@ -175,7 +203,10 @@ impl World {
 
     pub(crate) async fn action(&self, id: IncidentId, kind: actions::Kind) -> Action {
         let case = self.case(id).await;
-        case.actions.into_iter().find(|action| action.kind == kind).unwrap()
+        case.actions
+            .into_iter()
+            .find(|action| action.kind == kind)
+            .unwrap()
     }
 }
 
@@ -193,7 +224,11 @@ pub(crate) fn actions_of(case: &Case) -> Vec<String> {
 
 pub(crate) fn entity(text: &str) -> Entity {
     let (kind, value) = text.split_once(':').unwrap();
-    Entity { kind: kind.parse().unwrap(), value: value.to_owned(), name: None }
+    Entity {
+        kind: kind.parse().unwrap(),
+        value: value.to_owned(),
+        name: None,
+    }
 }
 
 /// The lines of an NDJSON text.

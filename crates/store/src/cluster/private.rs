@@ -94,6 +94,11 @@ impl PrivateCluster {
         self.shared.server.data.clone()
     }
 
+    /// Lets go of the server without stopping it, as a kill -9 of the hub would. For tests of the way back.
+    pub fn abandon(self) {
+        *self.shared.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
     /// Ends every session, writes everything out and waits until the server is gone.
     pub async fn stop(self) -> Result<(), Error> {
         self.watch.abort();

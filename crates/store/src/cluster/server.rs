@@ -18,6 +18,10 @@ pub const SUPERUSER: &str = "hub_root";
 /// A Unix socket's whole path, with its end and a NUL, must fit in 108 bytes.
 const LONGEST_SOCKET_DIRECTORY: usize = 107 - "/.s.PGSQL.5432".len();
 
+/// Sessions of a killed server notice within moments that it is gone.
+const LAST_BREATHS: u32 = 100;
+const BREATH: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// A server and everything it needs to be started.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -73,7 +77,7 @@ impl Server {
         if self.is_running() {
             return Ok(());
         }
-        self.remove_stale_pid()?;
+        self.clear_stale_locks()?;
         self.write_settings()?;
         let mut command = self.command("pg_ctl");
         command.arg("start").arg("--pgdata").arg(&self.data).arg("--log").arg(&self.log);
@@ -146,16 +150,42 @@ impl Server {
         !line.is_empty() && String::from_utf8_lossy(&line).contains(data.as_ref())
     }
 
-    fn remove_stale_pid(&self) -> Result<(), Error> {
-        let path = self.data.join("postmaster.pid");
-        match std::fs::remove_file(&path) {
-            Ok(()) => {
-                tracing::warn!(path = %path.display(), "the database was not stopped cleanly; it recovers now");
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::files("remove", path)(error)),
+    /// Clears what a server that was killed left behind. PostgreSQL does so itself, unless the old number now
+    /// belongs to another process, or to one that is dead but not yet buried.
+    ///
+    /// INVARIANT: never while a process of the old server lives; two servers on one directory destroy it.
+    fn clear_stale_locks(&self) -> Result<(), Error> {
+        let pid_file = self.data.join("postmaster.pid");
+        if !pid_file.exists() || !Path::new("/proc/self/cwd").exists() {
+            return Ok(());
         }
+        tracing::warn!(path = %pid_file.display(), "the database was not stopped cleanly; it recovers now");
+        let mut patience = LAST_BREATHS;
+        while self.has_processes() {
+            if patience == 0 {
+                let output = format!("processes of a dead server still work in {}", self.data.display());
+                return Err(Error::Program { program: "postgres", output });
+            }
+            patience -= 1;
+            std::thread::sleep(BREATH);
+        }
+        for path in [pid_file, self.socket.join(".s.PGSQL.5432.lock")] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::files("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any process has the cluster as its working directory, as all of a server's have.
+    fn has_processes(&self) -> bool {
+        let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+        processes
+            .flatten()
+            .any(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == self.data))
     }
 
     fn write_settings(&self) -> Result<(), Error> {

@@ -1,0 +1,76 @@
+//! Keeps this process's views of the database fresh: revocations, grants, blocks, live totals. Fed by the bus; what
+//! the bus lost is loaded again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hub_base::TenantId;
+use hub_store::Committed;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
+
+use super::crew::Stop;
+use crate::front::blocks::Block;
+use crate::state::App;
+
+/// How often everything is loaded again, for what other processes changed.
+const REFRESH: Duration = Duration::from_secs(30);
+
+/// Loads every view, before the first request is served.
+pub(crate) async fn load(app: &App) -> anyhow::Result<()> {
+    app.revocations.load(&app.store).await.context("the revocations could not be loaded")?;
+    for tenant in app.store.tenants().await? {
+        blocks(app, tenant).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
+    let mut bus = app.store.bus().listen();
+    let mut refresh = tokio::time::interval(REFRESH);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            heard = bus.recv() => match heard {
+                Ok(committed) => {
+                    let mut stale = BTreeSet::new();
+                    take(&app, &committed, &mut stale);
+                    while let Ok(committed) = bus.try_recv() {
+                        take(&app, &committed, &mut stale);
+                    }
+                    for tenant in stale {
+                        blocks(&app, tenant).await?;
+                    }
+                }
+                Err(RecvError::Lagged(_)) => load(&app).await?,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            _ = refresh.tick() => if let Err(error) = load(&app).await {
+                tracing::warn!(error = format!("{error:#}"), "the views could not be refreshed");
+            },
+            _ = stop.wait_for(|stopping| *stopping) => return Ok(()),
+        }
+    }
+}
+
+fn take(app: &App, committed: &Committed, stale: &mut BTreeSet<TenantId>) {
+    app.revocations.apply(committed);
+    app.authorizer.apply(committed);
+    app.live.count(committed);
+    match committed.operation {
+        "address.block" | "address.release" | "containment.apply" | "containment.release" => {
+            stale.insert(committed.tenant);
+        }
+        "finding.create" => app.metrics.finding(),
+        "incident.open" => app.metrics.incident(),
+        _ => {}
+    }
+}
+
+async fn blocks(app: &App, tenant: TenantId) -> anyhow::Result<()> {
+    let standing = hub_respond::blocks::load(&app.store, tenant).await.context("the blocks could not be loaded")?;
+    let blocks = standing.into_iter().map(|block| Block { network: block.network, until: block.until });
+    app.blocks.replace(tenant, blocks.collect());
+    Ok(())
+}
