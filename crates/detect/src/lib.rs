@@ -10,10 +10,14 @@ mod entities;
 pub mod error;
 pub mod finding;
 pub mod findings;
+#[cfg(test)]
+mod foreign_tests;
 pub mod locations;
 pub mod profiles;
 pub mod rules;
 mod streams;
+#[cfg(test)]
+mod testing;
 mod view;
 pub mod worker;
 

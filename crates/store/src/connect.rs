@@ -1,5 +1,6 @@
 //! How to reach the database: as its owner for migrations, as the application for everything else.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,23 @@ use crate::tx::Store;
 pub const APP_ROLE: &str = "hub_app";
 
 /// The two ways in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Endpoints {
     /// As the owner of the tables: migrations only.
     pub owner: PgConnectOptions,
     /// As the application's role.
     pub app: PgConnectOptions,
+}
+
+/// They may carry passwords: only where they lead is shown.
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = |way: &PgConnectOptions| format!("{}@{}", way.get_username(), way.get_host());
+        f.debug_struct("Endpoints")
+            .field("owner", &way(&self.owner))
+            .field("app", &way(&self.app))
+            .finish()
+    }
 }
 
 impl Endpoints {
@@ -30,14 +42,19 @@ impl Endpoints {
     /// # Errors
     /// [`Error::Url`] if a URL does not parse.
     pub fn from_urls(app: &str, owner: Option<&str>) -> Result<Self, Error> {
-        let parse = |url: &str| PgConnectOptions::from_str(url).map_err(|e| Error::Url(e.to_string()));
-        match owner {
-            Some(owner) => Ok(Self { owner: parse(owner)?, app: parse(app)? }),
-            None => {
-                let owner = parse(app)?;
-                Ok(Self { app: owner.clone().options([("role", APP_ROLE)]), owner })
-            }
+        let parse =
+            |url: &str| PgConnectOptions::from_str(url).map_err(|e| Error::Url(e.to_string()));
+        if let Some(owner) = owner {
+            return Ok(Self {
+                owner: parse(owner)?,
+                app: parse(app)?,
+            });
         }
+        let owner = parse(app)?;
+        Ok(Self {
+            app: owner.clone().options([("role", APP_ROLE)]),
+            owner,
+        })
     }
 }
 
@@ -47,7 +64,11 @@ pub fn connect(endpoints: &Endpoints, connections: u32, clock: Arc<dyn Clock>) -
         .app
         .clone()
         .application_name("security-hub")
-        .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+        .options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ]);
     Store::new(pool(connections).connect_lazy_with(options), clock)
 }
 
@@ -55,12 +76,17 @@ fn pool(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
-        .idle_timeout(Duration::from_secs(300))
-        .max_lifetime(Duration::from_secs(1800))
+        .idle_timeout(Duration::from_mins(5))
+        .max_lifetime(Duration::from_mins(30))
         .test_before_acquire(false)
 }
 
 /// One connection's pool as the owner, for migrations.
 pub(crate) fn owner_pool(endpoints: &Endpoints) -> PgPool {
-    pool(2).connect_lazy_with(endpoints.owner.clone().application_name("security-hub migrate"))
+    pool(2).connect_lazy_with(
+        endpoints
+            .owner
+            .clone()
+            .application_name("security-hub migrate"),
+    )
 }

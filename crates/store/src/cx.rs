@@ -18,12 +18,20 @@ pub struct Cx {
 
 impl Cx {
     pub const fn new(store: Store, principal: Principal, origin: Option<Origin>) -> Self {
-        Self { store, principal, origin }
+        Self {
+            store,
+            principal,
+            origin,
+        }
     }
 
     /// The hub's own work in a tenant.
     pub const fn system(store: Store, tenant: TenantId, component: &'static str) -> Self {
-        Self { store, principal: Principal::system(tenant, component), origin: None }
+        Self {
+            store,
+            principal: Principal::system(tenant, component),
+            origin: None,
+        }
     }
 
     pub const fn tenant(&self) -> TenantId {

@@ -11,25 +11,41 @@ pub enum Error {
     Refused(#[source] sqlx::Error),
     /// A unique or foreign-key constraint, by its name, so that a room can map it to the field at fault.
     #[error("the change breaks the rule `{constraint}`")]
-    Constraint { constraint: String, #[source] source: sqlx::Error },
+    Constraint {
+        constraint: String,
+        #[source]
+        source: sqlx::Error,
+    },
     /// The ledger's stored tree contradicts itself: tampering or a bug.
     #[error("the ledger of this tenant is inconsistent: {0}")]
     Ledger(String),
     /// A row that does not parse: a bug or tampering, never the user's fault.
     #[error("table `{table}`, column `{column}`, row `{id}` is inconsistent")]
-    Inconsistent { table: &'static str, column: &'static str, id: String },
+    Inconsistent {
+        table: &'static str,
+        column: &'static str,
+        id: String,
+    },
     #[error("the database URL cannot be used: {0}")]
     Url(String),
     /// A migration that PostgreSQL refused; nothing of it remains.
     #[error("migration {file}, line {line}: {message}")]
-    Migration { file: &'static str, line: usize, message: String, #[source] source: sqlx::Error },
+    Migration {
+        file: &'static str,
+        line: usize,
+        message: String,
+        #[source]
+        source: sqlx::Error,
+    },
     /// A migration that was applied from another text than this binary carries.
     #[error(
         "migration {file} was applied from another text; this program and the database do not belong together"
     )]
     MigrationChanged { file: String },
     /// Migrations in the database that this binary does not know.
-    #[error("the database is at migration {found}, newer than this program ({known}): start the newer program")]
+    #[error(
+        "the database is at migration {found}, newer than this program ({known}): start the newer program"
+    )]
     Ahead { found: i32, known: i32 },
     /// The private cluster could not be made or started; the text says what and how to mend it.
     #[error(transparent)]
@@ -69,7 +85,10 @@ impl From<sqlx::Error> for Error {
         if let sqlx::Error::Database(database) = &error {
             if let Some(constraint) = database.constraint() {
                 let constraint = constraint.to_owned();
-                return Self::Constraint { constraint, source: error };
+                return Self::Constraint {
+                    constraint,
+                    source: error,
+                };
             }
             // 53: insufficient resources (disk full), 57: shutdown or cancel, 40: serialisation, 08: connection.
             let code = database.code().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hub_base::{Clock, EntryId, Origin, Principal, TenantId, Timestamp};
 use hub_events::{Act, Event};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::bus::{Bus, Committed};
 use crate::cx::Cx;
@@ -22,7 +22,11 @@ pub struct Store {
 impl Store {
     /// Over a pool that logs in as the application's role (never an owner, never BYPASSRLS).
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock, bus: Bus::new() }
+        Self {
+            pool,
+            clock,
+            bus: Bus::new(),
+        }
     }
 
     pub const fn clock(&self) -> &Arc<dyn Clock> {
@@ -33,14 +37,14 @@ impl Store {
         &self.bus
     }
 
-    pub(crate) const fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
     /// A read-only transaction in `tenant`.
     pub async fn read(&self, tenant: TenantId) -> Result<ReadTx, Error> {
         let tx = begin(&self.pool, tenant, "begin read only").await?;
-        Ok(ReadTx(Tx { inner: tx, tenant, now: self.clock.now() }))
+        Ok(ReadTx(Tx {
+            inner: tx,
+            tenant,
+            now: self.clock.now(),
+        }))
     }
 
     /// A writing transaction in the context's tenant.
@@ -48,7 +52,11 @@ impl Store {
         let tenant = cx.tenant();
         let tx = begin(&self.pool, tenant, "begin").await?;
         Ok(WriteTx {
-            tx: Tx { inner: tx, tenant, now: self.clock.now() },
+            tx: Tx {
+                inner: tx,
+                tenant,
+                now: self.clock.now(),
+            },
             principal: cx.principal.clone(),
             origin: cx.origin.clone(),
             clock: Arc::clone(&self.clock),
@@ -63,12 +71,29 @@ async fn begin(
     tenant: TenantId,
     statement: &'static str,
 ) -> Result<Transaction<'static, Postgres>, Error> {
-    let mut tx = pool.begin_with(statement).await?;
-    sqlx::query("select set_config('app.tenant', $1, true)")
-        .bind(tenant.to_string())
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+    // Connections that died while they waited (a restart, a failover) show it only now: each is passed over once.
+    // Nothing has happened yet, so that trying again is safe.
+    let mut stale = pool.size();
+    loop {
+        // INVARIANT: a tenant's id prints as hexadecimal digits and hyphens; there is nothing to escape.
+        // One simple query is one round trip, where `begin` and `set_config($1)` would be two.
+        let sql = AssertSqlSafe(format!("{statement}; set local app.tenant = '{tenant}'"));
+        match pool.begin_with(sql).await.map_err(Error::from) {
+            Err(Error::Unavailable(error)) if stale > 0 && lost(&error) => stale -= 1,
+            other => return other,
+        }
+    }
+}
+
+/// Whether the connection is gone (and not: the pool is empty, the disk is full).
+fn lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(database) => {
+            database.code().is_some_and(|code| code.starts_with("57P0"))
+        }
+        _ => false,
+    }
 }
 
 /// What statements run on: one tenant's view of the database. `repo` functions take `&mut Tx`.
@@ -141,8 +166,12 @@ impl WriteTx {
     pub async fn record(&mut self, act: Act) -> Result<EntryId, Error> {
         let entry = EntryId::new(&*self.clock);
         let operation = act.operation;
-        let event =
-            act.into_event(&entry.to_string(), self.tx.now, &self.principal, self.origin.as_ref());
+        let event = act.into_event(
+            &entry.to_string(),
+            self.tx.now,
+            &self.principal,
+            self.origin.as_ref(),
+        );
         crate::outbox::repo::insert(&mut self.tx, entry, operation, &event).await?;
         self.acts.push((operation, Arc::new(event)));
         Ok(entry)
@@ -153,7 +182,11 @@ impl WriteTx {
         let entry = self.record(act).await?;
         self.tx.inner.commit().await?;
         for (operation, event) in self.acts {
-            self.bus.tell(Committed { tenant: self.tx.tenant, operation, event });
+            self.bus.tell(Committed {
+                tenant: self.tx.tenant,
+                operation,
+                event,
+            });
         }
         Ok(entry)
     }
@@ -163,7 +196,11 @@ impl WriteTx {
     pub async fn commit_progress(self) -> Result<(), Error> {
         self.tx.inner.commit().await?;
         for (operation, event) in self.acts {
-            self.bus.tell(Committed { tenant: self.tx.tenant, operation, event });
+            self.bus.tell(Committed {
+                tenant: self.tx.tenant,
+                operation,
+                event,
+            });
         }
         Ok(())
     }

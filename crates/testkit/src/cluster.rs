@@ -37,9 +37,14 @@ pub(crate) fn on_own_thread<T: Send + 'static>(
     work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
 ) -> anyhow::Result<T> {
     let run = move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(work)
     };
-    std::thread::spawn(run).join().map_err(|_| anyhow::anyhow!("a thread of the testkit failed"))?
+    std::thread::spawn(run)
+        .join()
+        .map_err(|_| anyhow::anyhow!("a thread of the testkit failed"))?
 }
 
 fn open() -> anyhow::Result<Cluster> {
@@ -52,7 +57,12 @@ fn open() -> anyhow::Result<Cluster> {
     starting.lock()?;
 
     let account = Account::for_server()?;
-    let base = place(&home, "postgres", Path::new("/var/tmp/hub-testkit"), account.as_ref())?;
+    let base = place(
+        &home,
+        "postgres",
+        Path::new("/var/tmp/hub-testkit"),
+        account.as_ref(),
+    )?;
     let server = Server::under(&base, account, settings())?;
     server.init()?;
     let template = format!("tmpl_{}", migrate::checksum().get(..16).unwrap_or_default());
@@ -77,7 +87,11 @@ fn open() -> anyhow::Result<Cluster> {
         Ok(())
     })?;
     drop(starting);
-    Ok(Cluster { server, template, _in_use: in_use })
+    Ok(Cluster {
+        server,
+        template,
+        _in_use: in_use,
+    })
 }
 
 /// `<target>/testkit`.

@@ -38,8 +38,12 @@ impl TestDb {
 
     /// The two ways in.
     pub fn endpoints(&self) -> Endpoints {
-        #[expect(clippy::expect_used, reason = "for tests; the URLs are the testkit's own")]
-        Endpoints::from_urls(&self.url_app, Some(&self.url_owner)).expect("the testkit's URLs parse")
+        #[expect(
+            clippy::expect_used,
+            reason = "for tests; the URLs are the testkit's own"
+        )]
+        Endpoints::from_urls(&self.url_app, Some(&self.url_owner))
+            .expect("the testkit's URLs parse")
     }
 
     /// Another store on the same database, with another clock or as another replica.
@@ -60,7 +64,10 @@ impl Drop for TestDb {
 ///
 /// # Panics
 /// If the test cluster cannot be started; the text says what is missing.
-#[expect(clippy::panic, reason = "a test without its database has nothing to say")]
+#[expect(
+    clippy::panic,
+    reason = "a test without its database has nothing to say"
+)]
 pub async fn database() -> TestDb {
     match try_database().await {
         Ok(database) => database,
@@ -75,12 +82,18 @@ pub async fn database() -> TestDb {
 pub async fn try_database() -> anyhow::Result<TestDb> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let cluster = tokio::task::spawn_blocking(cluster::shared).await??;
-    let name = format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!(
+        "t_{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
     let superuser = cluster.server.url(SUPERUSER, "postgres");
     repo::drop_database(&superuser, &name).await?;
     repo::clone(&superuser, &cluster.template, &name).await?;
-    let (url_app, url_owner) =
-        (cluster.server.url("hub_app", &name), cluster.server.url("hub_owner", &name));
+    let (url_app, url_owner) = (
+        cluster.server.url("hub_app", &name),
+        cluster.server.url("hub_owner", &name),
+    );
     // Whole milliseconds, as OCSF's `time` has them.
     let now = Timestamp::from_unix_millis(SystemClock.now().unix_millis());
     let clock = Arc::new(ManualClock::at(now));
@@ -101,12 +114,17 @@ pub async fn try_database() -> anyhow::Result<TestDb> {
 ///
 /// # Panics
 /// If the slug is taken or unfit.
-#[expect(clippy::expect_used, reason = "a test without its tenant has nothing to say")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its tenant has nothing to say"
+)]
 pub async fn tenant(store: &Store, slug: &str) -> TenantId {
     let cx = Cx::system(store.clone(), TenantId::SYSTEM, "testkit");
     let id = TenantId::new(&**store.clock());
     let mut tx = cx.write().await.expect("the test database answers");
-    directory::insert(&mut tx, id, slug, slug).await.expect("a fresh, fit slug");
+    directory::insert(&mut tx, id, slug, slug)
+        .await
+        .expect("a fresh, fit slug");
     let act = Act::new("tenant.create", Class::EntityManagement, 1, "admin")
         .on(Subject::new("tenant", id).named(slug));
     tx.commit(act).await.expect("the test database answers");

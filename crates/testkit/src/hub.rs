@@ -52,17 +52,32 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("HUB_BIN") {
         return Ok(path.into());
     }
-    BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+    BUILT
+        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(anyhow::Error::msg)
 }
 
 fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--package", "security-hub", "--bin", "security-hub", "--message-format", "json"])
+        .args([
+            "build",
+            "--package",
+            "security-hub",
+            "--bin",
+            "security-hub",
+            "--message-format",
+            "json",
+        ])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .context("cargo could not be started")?;
-    ensure!(output.status.success(), "the server does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "the server does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
@@ -108,7 +123,11 @@ impl Setting {
             .env("HUB_DATA_DIR", data_dir)
             .env("HUB_LISTEN", "127.0.0.1:0")
             .env("HUB_LOG_FORMAT", "json")
-            .envs(self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+            .envs(
+                self.environment
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            )
             .args(&self.arguments)
             .stdin(Stdio::null());
         Ok(command)
@@ -127,8 +146,17 @@ impl Setting {
             .context("the server could not be started")?;
         let log = Arc::new(Mutex::new(String::new()));
         collect(&mut child, &log);
-        let lines = child.stdout.take().map(lines).context("its output is piped")?;
-        let mut hub = Hub { child, url: String::new(), secret: None, log };
+        let lines = child
+            .stdout
+            .take()
+            .map(lines)
+            .context("its output is piped")?;
+        let mut hub = Hub {
+            child,
+            url: String::new(),
+            secret: None,
+            log,
+        };
         let deadline = Instant::now() + Duration::from_secs(60);
         while hub.url.is_empty() {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -141,7 +169,9 @@ impl Setting {
 }
 
 fn collect(child: &mut Child, log: &Arc<Mutex<String>>) {
-    let Some(stderr) = child.stderr.take() else { return };
+    let Some(stderr) = child.stderr.take() else {
+        return;
+    };
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -180,7 +210,10 @@ impl Hub {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn pid(&self) -> u32 {

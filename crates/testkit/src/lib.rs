@@ -5,6 +5,8 @@
 mod cluster;
 mod database;
 pub mod hub;
+mod ingest;
 mod repo;
 
 pub use database::{TestDb, database, tenant, try_database};
+pub use ingest::{IngestFigures, measure_ingest};

@@ -35,7 +35,7 @@ impl Profiles {
             }
         }
         if let Some(device) = facts.device.as_ref().filter(|_| facts.is_login()) {
-            let is_first = is_first && known.devices.is_empty();
+            let is_first = known.devices.is_empty();
             if note(&mut known.devices, device, facts, is_first) {
                 self.dirty.devices.insert((subject.to_owned(), device.clone()));
             }

@@ -205,14 +205,16 @@ impl Profiles {
 
     fn compare_device(&self, event: &mut Event, facts: &Facts, subject: &str) {
         let known = self.subjects.get(subject);
-        let has_none = known.is_none_or(|known| known.devices.is_empty() && known.sources.is_empty());
+        let is_new_user = known.is_none_or(|known| known.sources.is_empty());
+        // The first device of a user that can be recognised at all: its cookie came from an earlier sign-in.
+        let is_first = facts.device.is_some() && known.is_none_or(|known| known.devices.is_empty());
         let familiar = facts.device.as_ref().is_some_and(|device| {
             known.and_then(|known| known.devices.get(device)).is_some_and(|seen| {
                 // The login that brought the device does not vouch for itself when it is read again.
                 seen.is_first || seen.first_at < facts.at
             })
         });
-        event.set("unmapped.device.familiar", familiar || (has_none && facts.succeeded));
+        event.set("unmapped.device.familiar", familiar || (facts.succeeded && (is_new_user || is_first)));
     }
 
     fn compare_place(

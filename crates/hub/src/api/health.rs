@@ -77,7 +77,7 @@ async fn detail(State(app): State<App>) -> Response {
         "workers": workers,
         "hashes_waiting": app.hashes_waiting(),
         "blocked_addresses": app.blocks.count(),
-        "rules": app.rules_loaded(),
+        "rules": {"loaded": app.detection.rules.len(), "refused": app.detection.faults},
     });
     (status, Json(body)).into_response()
 }

@@ -51,7 +51,7 @@ impl Watching {
         let mut stopping = self.app.stopping.subscribe();
         loop {
             tokio::select! {
-                _ = stopping.wait_for(Option::is_some) => return None,
+                () = crate::front::listener::told(&mut stopping) => return None,
                 _ = self.second.tick() => return Some(self.rates()),
                 heard = self.bus.recv() => match heard {
                     Ok(committed) if committed.tenant == self.tenant => {

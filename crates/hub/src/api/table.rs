@@ -1,7 +1,7 @@
 //! The route table: every route with its permission, in one place. A route without one cannot be written.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -80,11 +80,23 @@ pub(crate) struct Api {
     app: App,
     router: Router<App>,
     routes: Vec<Route>,
+    /// Bytes of the next route's body, where it differs from the configured limit of all.
+    body_limit: Option<usize>,
 }
 
 impl Api {
     pub(crate) fn new(app: App) -> Self {
-        Self { app, router: Router::new(), routes: Vec::new() }
+        Self { app, router: Router::new(), routes: Vec::new(), body_limit: None }
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The next route takes bodies of up to `bytes`.
+    pub(crate) fn with_body_limit(&mut self, bytes: usize) -> &mut Self {
+        self.body_limit = Some(bytes);
+        self
     }
 
     /// A route for callers who hold `action`.
@@ -148,7 +160,11 @@ impl Api {
         let guarded = from_fn_with_state((self.app.clone(), guard, path), pass);
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
         let router = std::mem::take(&mut self.router);
-        self.router = router.route(path, on(filter, handler).layer(guarded));
+        let route = match self.body_limit.take() {
+            Some(bytes) => on(filter, handler).layer(DefaultBodyLimit::max(bytes)),
+            None => on(filter, handler),
+        };
+        self.router = router.route(path, route.layer(guarded));
         self.routes.push(Route {
             method,
             path,
@@ -190,7 +206,11 @@ async fn pass(
 }
 
 async fn admitted(app: &App, action: Action, mut request: Request, next: Next) -> Response {
-    let admission = match admit::caller(app, &request).await {
+    let claim = match admit::claim(app, &request) {
+        Ok(claim) => claim,
+        Err(problem) => return problem.into_response(),
+    };
+    let admission = match claim.prove(app).await {
         Ok(admission) => admission,
         Err(problem) => return problem.into_response(),
     };

@@ -77,13 +77,14 @@ pub(crate) fn is_local(app: &App, extensions: &Extensions) -> bool {
     app.config.metrics == Exposure::Loopback && visit(extensions).is_ok_and(|visit| visit.is_local)
 }
 
-/// Who is calling. Everything but the permission is checked here.
-pub(crate) async fn caller<B>(app: &App, request: &Request<B>) -> Result<Admission, Problem> {
-    identify(app, request.method(), request.headers(), request.extensions())?.prove(app).await
+/// What a caller claims, still unproven. Apart from the request, which cannot be shared while we wait.
+pub(crate) fn claim<B>(app: &App, request: &Request<B>) -> Result<Claim, Problem> {
+    identify(app, request.method(), request.headers(), request.extensions())
 }
 
-/// What is needed to prove a caller, without the request, which cannot be shared while we wait.
-struct Claim {
+/// A credential and where it came from.
+#[derive(Debug)]
+pub(crate) struct Claim {
     bearer: Option<String>,
     session: Option<String>,
     visit: Visit,
@@ -104,7 +105,8 @@ fn identify(app: &App, method: &Method, headers: &HeaderMap, extensions: &Extens
 }
 
 impl Claim {
-    async fn prove(self, app: &App) -> Result<Admission, Problem> {
+    /// Who is calling. Everything but the permission is checked here.
+    pub(crate) async fn prove(self, app: &App) -> Result<Admission, Problem> {
         let now = app.clock().now();
         let proven = match (&self.bearer, &self.session) {
             (Some(token), _) => app.authenticator.bearer(token).await,

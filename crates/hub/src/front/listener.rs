@@ -66,7 +66,7 @@ impl Door {
         loop {
             tokio::select! {
                 biased;
-                _ = stopping.wait_for(Option::is_some) => break,
+                () = told(&mut stopping) => break,
                 accepted = listener.accept() => match accepted {
                     Ok((socket, peer)) => self.welcome(&tasks, socket, peer),
                     Err(error) => self.cannot_accept(&error).await,
@@ -178,6 +178,11 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(10));
     builder
+}
+
+/// Comes back when the server is stopping.
+pub(crate) async fn told(stopping: &mut watch::Receiver<Option<Instant>>) {
+    let _gone = stopping.wait_for(Option::is_some).await;
 }
 
 /// Descriptors for connections: the process's limit, raised as far as it may be, less what the rest needs.

@@ -12,7 +12,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hub_base::{Origin, RequestId};
-use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 

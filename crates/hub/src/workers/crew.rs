@@ -14,6 +14,12 @@ use crate::metrics::Metrics;
 /// Tells a worker to finish.
 pub(crate) type Stop = watch::Receiver<bool>;
 
+/// Comes back when told to stop.
+pub(crate) async fn told(stop: &mut Stop) {
+    // A crew that is gone has stopped as well.
+    let _gone = stop.wait_for(|stopping| *stopping).await;
+}
+
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that ran this long has recovered.
@@ -83,7 +89,7 @@ impl Crew {
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                _ = stop.wait_for(|stopping| *stopping) => return,
+                () = told(&mut stop) => return,
             }
         }
     }

@@ -45,7 +45,7 @@ async fn access(app: App, mut stop: crew::Stop) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             _ = tick.tick() => app.access_log.flush(&app.store, &app.metrics).await,
-            _ = stop.wait_for(|stopping| *stopping) => {
+            () = crew::told(&mut stop) => {
                 app.access_log.flush(&app.store, &app.metrics).await;
                 return Ok(());
             }

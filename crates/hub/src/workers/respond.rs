@@ -9,7 +9,7 @@ use hub_store::Committed;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::crew::Stop;
+use super::crew::{Stop, told};
 use crate::state::App;
 
 /// How often every tenant is looked at: actions to be tried again, blocks that end, messages that wait.
@@ -49,7 +49,7 @@ async fn wake(
                 Err(RecvError::Closed) => return Woken::Stop,
             },
             _ = sweep.tick() => return Woken::Everyone,
-            _ = stop.wait_for(|stopping| *stopping) => return Woken::Stop,
+            () = told(stop) => return Woken::Stop,
         }
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn notify(app: App, mut stop: Stop) -> anyhow::Result<()> {
     let mut bus = app.store.bus().listen();
     let mut sweep = tokio::time::interval(SWEEP);
     let concerns = |operation: &str| operation.starts_with("incident.") || operation.starts_with("notification.");
-    let sender = hub_respond::notify::Sender::new(&app.config.respond)?;
+    let notifier = hub_respond::notify::Notifier::new(&app.config.respond)?;
     loop {
         let tenants: BTreeSet<TenantId> = match wake(&mut bus, concerns, &mut sweep, &mut stop).await {
             Woken::Stop => return Ok(()),
@@ -89,7 +89,7 @@ pub(super) async fn notify(app: App, mut stop: Stop) -> anyhow::Result<()> {
             Woken::Everyone => app.store.tenants().await?.into_iter().collect(),
         };
         for tenant in tenants {
-            sender.send_pending(&app.store, tenant).await?;
+            hub_respond::notify::deliver_pending(&app.store, tenant, &notifier).await?;
         }
         app.metrics.worker_round("notifications");
     }

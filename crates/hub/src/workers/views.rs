@@ -10,7 +10,7 @@ use hub_store::Committed;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
 
-use super::crew::Stop;
+use super::crew::{Stop, told};
 use crate::front::blocks::Block;
 use crate::state::App;
 
@@ -49,7 +49,7 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
             _ = refresh.tick() => if let Err(error) = load(&app).await {
                 tracing::warn!(error = format!("{error:#}"), "the views could not be refreshed");
             },
-            _ = stop.wait_for(|stopping| *stopping) => return Ok(()),
+            () = told(&mut stop) => return Ok(()),
         }
     }
 }

@@ -157,16 +157,20 @@ async fn queue(
     playbooks: &Playbooks,
 ) -> Result<(), Error> {
     let matching = playbooks.matching(finding);
-    let steps = || {
-        matching
-            .iter()
-            .flat_map(|p| p.steps.iter().map(move |step| (*p, step)))
-    };
+    // Gathered first: an iterator with closures in it cannot be held across an await by a future that is Send.
+    let mut containments = Vec::new();
+    let mut others = Vec::new();
+    for playbook in matching {
+        for step in &playbook.steps {
+            let list = if step.action.is_containment() { &mut containments } else { &mut others };
+            list.push((playbook, step));
+        }
+    }
     let mut grew = how == Touched::Opened;
-    for (playbook, step) in steps().filter(|(_, step)| step.action.is_containment()) {
+    for (playbook, step) in containments {
         grew |= contain(tx, incident, finding, playbook, step).await?;
     }
-    for (playbook, step) in steps().filter(|(_, step)| !step.action.is_containment()) {
+    for (playbook, step) in others {
         if !step.when.is_met(finding) {
             continue;
         }

@@ -8,6 +8,7 @@ use hub_base::{Clock, ManualClock, SystemClock, Timestamp};
 use hub_respond::actions::{self, Deps, State};
 use hub_respond::{RespondConfig, blocks};
 use hub_store::{Endpoints, connect};
+use sqlx::Connection;
 
 use crate::world::World;
 
@@ -154,7 +155,6 @@ async fn what_keeps_failing_is_given_up_and_shown() {
     let found = world.finding("T1110.003", "address:192.0.2.1", &["address:192.0.2.1"]);
     let id = world.absorb(&[found]).await[0];
     // The table is broken for the application's role: every block fails until somebody mends it.
-    use sqlx::Connection;
     let mut owner = sqlx::PgConnection::connect(&world.db.url_superuser)
         .await
         .unwrap();

@@ -4,6 +4,7 @@ use hub_respond::{actions::State, evidence};
 use hub_store::ingest;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use sqlx::Connection;
 
 use crate::world::{World, lines};
 
@@ -102,7 +103,6 @@ async fn changed_evidence_is_found_out() {
     );
     drop(tx);
     // Only somebody above the application's role can, and that shows.
-    use sqlx::Connection;
     let mut owner = sqlx::PgConnection::connect(&world.db.url_superuser)
         .await
         .unwrap();

@@ -26,14 +26,20 @@ impl Account {
         ["postgres", "nobody"]
             .iter()
             .find_map(|name| User::from_name(name).ok().flatten())
-            .map(|user| Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+            .map(|user| Self {
+                name: user.name,
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+            })
             .map(Some)
             .ok_or(Error::NoAccount)
     }
 
     /// Whether this user can step into `directory`, by its permission bits.
     pub fn can_enter(&self, directory: &Path) -> bool {
-        let Ok(meta) = std::fs::metadata(directory) else { return false };
+        let Ok(meta) = std::fs::metadata(directory) else {
+            return false;
+        };
         let mode = meta.permissions().mode();
         if meta.uid() == self.uid {
             mode & 0o100 != 0
@@ -74,7 +80,9 @@ pub fn directory(account: Option<&Account>, directory: &Path) -> Result<(), Erro
 
 /// Hands a path to the server's user.
 pub fn give(account: Option<&Account>, path: &Path) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
+    let Some(account) = account else {
+        return Ok(());
+    };
     std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
         .map_err(Error::files("hand over", path))
 }

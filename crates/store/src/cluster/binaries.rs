@@ -27,32 +27,51 @@ impl Binaries {
     }
 
     fn look(directory: PathBuf) -> Option<Self> {
-        let all = ["postgres", "initdb", "pg_ctl"].iter().all(|name| directory.join(name).is_file());
+        let all = ["postgres", "initdb", "pg_ctl"]
+            .iter()
+            .all(|name| directory.join(name).is_file());
         if !all {
             return None;
         }
         let output = words(&directory.join("postgres"), "--version")?;
-        Some(Self { major: major(&output)?, directory })
+        Some(Self {
+            major: major(&output)?,
+            directory,
+        })
     }
 }
 
 fn choose(found: Vec<Binaries>, data_major: Option<u32>, data: &Path) -> Result<Binaries, Error> {
-    let newest = found.iter().max_by_key(|b| b.major).cloned().ok_or(Error::NoBinaries)?;
+    let newest = found
+        .iter()
+        .max_by_key(|b| b.major)
+        .cloned()
+        .ok_or(Error::NoBinaries)?;
     let Some(wanted) = data_major else {
         return if newest.major >= OLDEST {
             Ok(newest)
         } else {
-            Err(Error::TooOld { found: newest.major, path: newest.directory })
+            Err(Error::TooOld {
+                found: newest.major,
+                path: newest.directory,
+            })
         };
     };
     let mut versions: Vec<u32> = found.iter().map(|b| b.major).collect();
     versions.sort_unstable();
     versions.dedup();
-    found.into_iter().find(|b| b.major == wanted).ok_or_else(|| Error::VersionMismatch {
-        data: wanted,
-        found: versions.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
-        path: data.to_owned(),
-    })
+    found
+        .into_iter()
+        .find(|b| b.major == wanted)
+        .ok_or_else(|| Error::VersionMismatch {
+            data: wanted,
+            found: versions
+                .iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            path: data.to_owned(),
+        })
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` is 15; a `16beta1` is 16.
@@ -63,13 +82,20 @@ fn major(version: &str) -> Option<u32> {
 }
 
 fn directories() -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let mut all: Vec<PathBuf> = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default();
     if let Some(bin) = words(Path::new("pg_config"), "--bindir") {
         all.push(PathBuf::from(bin.trim()));
     }
-    for (parent, tail) in [("/usr/lib/postgresql", "bin"), ("/usr", "bin"), ("/opt", "bin")] {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+    for (parent, tail) in [
+        ("/usr/lib/postgresql", "bin"),
+        ("/usr", "bin"),
+        ("/opt", "bin"),
+    ] {
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
             if parent == "/usr/lib/postgresql" || name.to_string_lossy().starts_with("pgsql") {
@@ -89,7 +115,10 @@ fn words(program: &Path, argument: &str) -> Option<String> {
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]
@@ -99,7 +128,10 @@ mod tests {
     #[test]
     fn the_major_version_is_read_from_every_distribution() {
         for (text, expected) in [
-            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", Some(15)),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)",
+                Some(15),
+            ),
             ("postgres (PostgreSQL) 17beta1", Some(17)),
             ("postgres (EnterpriseDB) nonsense", None),
             ("", None),
@@ -113,7 +145,10 @@ mod tests {
         let check = |installed: &[u32], data: Option<u32>| {
             let found = installed
                 .iter()
-                .map(|major| Binaries { directory: PathBuf::from(format!("/pg/{major}")), major: *major })
+                .map(|major| Binaries {
+                    directory: PathBuf::from(format!("/pg/{major}")),
+                    major: *major,
+                })
                 .collect();
             match choose(found, data, Path::new("/data")) {
                 Ok(binaries) => binaries.major.to_string(),

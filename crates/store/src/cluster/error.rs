@@ -20,7 +20,11 @@ pub enum Error {
         "the data in {path} was made by PostgreSQL {data}, but only {found} is installed: \
          install PostgreSQL {data} beside it, or move the data with pg_upgrade"
     )]
-    VersionMismatch { data: u32, found: String, path: PathBuf },
+    VersionMismatch {
+        data: u32,
+        found: String,
+        path: PathBuf,
+    },
     #[error("another security-hub already uses {path}: stop it, or choose another data directory")]
     InUse { path: PathBuf },
     #[error(
@@ -30,15 +34,21 @@ pub enum Error {
     NoAccount,
     #[error("the disk that holds {path} is full: make room, then start again")]
     DiskFull { path: PathBuf },
-    #[error(
-        "{path} belongs to somebody else or is open to others: remove it, then start again"
-    )]
+    #[error("{path} belongs to somebody else or is open to others: remove it, then start again")]
     UnsafeDirectory { path: PathBuf },
     #[error("cannot {what} {path}: {source}")]
-    Files { what: &'static str, path: PathBuf, #[source] source: std::io::Error },
+    Files {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// `output` is the program's own words, bounded.
     #[error("`{program}` failed: {output}")]
-    Program { program: &'static str, output: String },
+    Program {
+        program: &'static str,
+        output: String,
+    },
     #[error("the private cluster started, but does not let us in")]
     Login(#[source] sqlx::Error),
 }
@@ -75,10 +85,20 @@ impl Error {
     /// The error behind a failed program's words.
     pub(crate) fn program(program: &'static str, output: &str, data: &std::path::Path) -> Self {
         if output.contains("No space left on device") || output.contains("Disk quota exceeded") {
-            return Self::DiskFull { path: data.to_owned() };
+            return Self::DiskFull {
+                path: data.to_owned(),
+            };
         }
         // The end tells why; the beginning is what went well.
         let skip = output.chars().count().saturating_sub(1500);
-        Self::Program { program, output: output.chars().skip(skip).collect::<String>().trim().to_owned() }
+        Self::Program {
+            program,
+            output: output
+                .chars()
+                .skip(skip)
+                .collect::<String>()
+                .trim()
+                .to_owned(),
+        }
     }
 }

@@ -18,10 +18,15 @@ pub fn place(
     account: Option<&Account>,
 ) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(data_directory).map_err(Error::files("make", data_directory))?;
-    let whole = data_directory.canonicalize().map_err(Error::files("find", data_directory))?;
+    let whole = data_directory
+        .canonicalize()
+        .map_err(Error::files("find", data_directory))?;
     let near = whole.join(name);
     if let Some(account) = account {
-        let mode = std::fs::metadata(&whole).map_err(Error::files("read", &whole))?.permissions().mode();
+        let mode = std::fs::metadata(&whole)
+            .map_err(Error::files("read", &whole))?
+            .permissions()
+            .mode();
         if mode & 0o001 == 0 {
             let open = std::fs::Permissions::from_mode(mode | 0o011);
             std::fs::set_permissions(&whole, open).map_err(Error::files("open", &whole))?;

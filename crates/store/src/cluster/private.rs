@@ -49,7 +49,10 @@ impl PrivateCluster {
     pub async fn start(data_directory: &Path) -> Result<Self, Error> {
         let directory = data_directory.to_owned();
         let (server, lock) = blocking(move || prepare(&directory)).await?;
-        let shared = Arc::new(Shared { server, closed: Mutex::new(false) });
+        let shared = Arc::new(Shared {
+            server,
+            closed: Mutex::new(false),
+        });
         let starting = Arc::clone(&shared);
         blocking(move || starting.start()).await?;
         let superuser = options(&shared.server, SUPERUSER, "postgres")?;
@@ -58,7 +61,11 @@ impl PrivateCluster {
             return Err(Error::Login(error));
         }
         let watch = tokio::spawn(watch(Arc::clone(&shared)));
-        Ok(Self { shared, watch, _lock: lock })
+        Ok(Self {
+            shared,
+            watch,
+            _lock: lock,
+        })
     }
 
     /// The two ways in: as the owner for migrations, as `hub_app` for everything else.
@@ -96,7 +103,11 @@ impl PrivateCluster {
 
     /// Lets go of the server without stopping it, as a kill -9 of the hub would. For tests of the way back.
     pub fn abandon(self) {
-        *self.shared.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .shared
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Ends every session, writes everything out and waits until the server is gone.
@@ -110,7 +121,11 @@ impl PrivateCluster {
 impl Drop for PrivateCluster {
     fn drop(&mut self) {
         self.watch.abort();
-        let mut closed = self.shared.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self
+            .shared
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !*closed {
             *closed = true;
             self.shared.server.ask_to_stop();
@@ -159,7 +174,11 @@ fn prepare(data_directory: &Path) -> Result<(Server, File), Error> {
     let lock = File::create(&path).map_err(Error::files("make", &path))?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: data_directory.to_owned() }),
+        Err(TryLockError::WouldBlock) => {
+            return Err(Error::InUse {
+                path: data_directory.to_owned(),
+            });
+        }
         Err(TryLockError::Error(error)) => return Err(Error::files("lock", path)(error)),
     }
     let server = Server::under(&base, account, settings())?;
@@ -191,7 +210,12 @@ fn options(server: &Server, role: &str, database: &str) -> Result<PgConnectOptio
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| {
-        Err(Error::Program { program: "a thread", output: fault.to_string() })
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|fault| {
+            Err(Error::Program {
+                program: "a thread",
+                output: fault.to_string(),
+            })
+        })
 }

@@ -25,9 +25,11 @@ pub(crate) async fn prepare(superuser: &PgConnectOptions, name: &str) -> Result<
             .await?;
     if !there {
         // CREATE DATABASE takes no parameters.
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} owner hub_owner")))
-            .execute(&mut db)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "create database {name} owner hub_owner"
+        )))
+        .execute(&mut db)
+        .await?;
     }
     db.close().await
 }

@@ -38,11 +38,22 @@ pub struct Server {
 
 impl Server {
     /// A server under `base`, which exists and belongs to the server's user.
-    pub fn under(base: &Path, account: Option<Account>, settings: Vec<String>) -> Result<Self, Error> {
+    pub fn under(
+        base: &Path,
+        account: Option<Account>,
+        settings: Vec<String>,
+    ) -> Result<Self, Error> {
         let data = base.join("data");
         let binaries = Binaries::find(data_major(&data), &data)?;
         let socket = socket_directory(base, account.as_ref())?;
-        Ok(Self { binaries, account, data, socket, log: base.join("server.log"), settings })
+        Ok(Self {
+            binaries,
+            account,
+            data,
+            socket,
+            log: base.join("server.log"),
+            settings,
+        })
     }
 
     /// Makes the cluster if there is none. A half-made one (power cut during the first start) is made anew.
@@ -59,8 +70,21 @@ impl Server {
         command
             .arg("--pgdata")
             .arg(&making)
-            .args(["--username", SUPERUSER, "--encoding", "UTF8", "--locale", "C"])
-            .args(["--data-checksums", "--auth-local", "trust", "--auth-host", "reject"]);
+            .args([
+                "--username",
+                SUPERUSER,
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
+            ])
+            .args([
+                "--data-checksums",
+                "--auth-local",
+                "trust",
+                "--auth-host",
+                "reject",
+            ]);
         if self.settings.iter().any(|line| line == "fsync = off") {
             command.arg("--no-sync");
         }
@@ -80,7 +104,12 @@ impl Server {
         self.clear_stale_locks()?;
         self.write_settings()?;
         let mut command = self.command("pg_ctl");
-        command.arg("start").arg("--pgdata").arg(&self.data).arg("--log").arg(&self.log);
+        command
+            .arg("start")
+            .arg("--pgdata")
+            .arg(&self.data)
+            .arg("--log")
+            .arg(&self.log);
         // Long enough for a crash recovery.
         command.args(["--silent", "--wait", "--timeout", "300"]);
         let before = std::fs::metadata(&self.log).map_or(0, |meta| meta.len());
@@ -88,7 +117,9 @@ impl Server {
             // pg_ctl only says "examine the log output": do it.
             match (error, std::fs::read(&self.log)) {
                 (Error::Program { program, output }, Ok(log)) => {
-                    let fresh = log.get(usize::try_from(before).unwrap_or(0)..).unwrap_or_default();
+                    let fresh = log
+                        .get(usize::try_from(before).unwrap_or(0)..)
+                        .unwrap_or_default();
                     let words = format!("{output}\n{}", String::from_utf8_lossy(fresh));
                     Error::program(program, &words, &self.data)
                 }
@@ -163,8 +194,14 @@ impl Server {
         let mut patience = LAST_BREATHS;
         while self.has_processes() {
             if patience == 0 {
-                let output = format!("processes of a dead server still work in {}", self.data.display());
-                return Err(Error::Program { program: "postgres", output });
+                let output = format!(
+                    "processes of a dead server still work in {}",
+                    self.data.display()
+                );
+                return Err(Error::Program {
+                    program: "postgres",
+                    output,
+                });
             }
             patience -= 1;
             std::thread::sleep(BREATH);
@@ -182,10 +219,12 @@ impl Server {
 
     /// Whether any process has the cluster as its working directory, as all of a server's have.
     fn has_processes(&self) -> bool {
-        let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-        processes
-            .flatten()
-            .any(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == self.data))
+        let Ok(processes) = std::fs::read_dir("/proc") else {
+            return false;
+        };
+        processes.flatten().any(|process| {
+            std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == self.data)
+        })
     }
 
     fn write_settings(&self) -> Result<(), Error> {
@@ -208,7 +247,11 @@ impl Server {
 
 /// The major version of the cluster in `data`, if there is one.
 fn data_major(data: &Path) -> Option<u32> {
-    std::fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
+    std::fs::read_to_string(data.join("PG_VERSION"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// `base/run`, or a directory of its own with a short name if that path is too long for a socket.
@@ -220,7 +263,9 @@ fn socket_directory(base: &Path, account: Option<&Account>) -> Result<PathBuf, E
     }
     // The user's runtime directory is closed to the account that a root process steps down to.
     let parent = match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) if account.is_none() && Path::new(&runtime).is_dir() => PathBuf::from(runtime),
+        Some(runtime) if account.is_none() && Path::new(&runtime).is_dir() => {
+            PathBuf::from(runtime)
+        }
         _ => PathBuf::from("/tmp"),
     };
     let far = parent.join(format!("security-hub-{}", super::short_hash(base)));
@@ -241,9 +286,12 @@ fn socket_directory(base: &Path, account: Option<&Account>) -> Result<PathBuf, E
 
 fn run(command: &mut Command, name: &'static str, data: &Path) -> Result<(), Error> {
     // To files, not pipes: the server that pg_ctl leaves behind would hold a pipe open for ever.
-    let mut words = tempfile::tempfile().map_err(Error::files("make a file in", std::env::temp_dir()))?;
+    let mut words =
+        tempfile::tempfile().map_err(Error::files("make a file in", std::env::temp_dir()))?;
     let clone = |file: &std::fs::File| {
-        file.try_clone().map(Stdio::from).map_err(Error::files("duplicate", std::env::temp_dir()))
+        file.try_clone()
+            .map(Stdio::from)
+            .map_err(Error::files("duplicate", std::env::temp_dir()))
     };
     let status = command
         .stdout(clone(&words)?)
@@ -256,7 +304,11 @@ fn run(command: &mut Command, name: &'static str, data: &Path) -> Result<(), Err
     let mut output = Vec::new();
     let _words_lost = std::io::Seek::rewind(&mut words)
         .and_then(|()| std::io::Read::read_to_end(&mut words, &mut output));
-    Err(Error::program(name, &String::from_utf8_lossy(&output), data))
+    Err(Error::program(
+        name,
+        &String::from_utf8_lossy(&output),
+        data,
+    ))
 }
 
 fn percent_encoded(text: &str) -> String {

@@ -22,7 +22,11 @@ impl Store {
     /// The ids of all tenants, for workers that go over each.
     pub async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
         let mut tx = self.read(TenantId::SYSTEM).await?;
-        Ok(repo::list(&mut tx).await?.into_iter().map(|tenant| tenant.id).collect())
+        Ok(repo::list(&mut tx)
+            .await?
+            .into_iter()
+            .map(|tenant| tenant.id)
+            .collect())
     }
 }
 

@@ -78,7 +78,9 @@ pub async fn append(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
         // Another replica was quicker with the same key: its receipt is ours.
         Err(error) if error.constraint() == Some("event_batch_idempotency_key") => {
             let key = batch.idempotency_key.as_deref().unwrap_or_default();
-            repo::by_key(&mut *cx.read().await?, key).await?.ok_or(error)
+            repo::by_key(&mut *cx.read().await?, key)
+                .await?
+                .ok_or(error)
         }
         result => result,
     }
@@ -99,12 +101,8 @@ async fn store(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
     let id = BatchId::new(&**cx.clock());
     let accepted = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
     let quarantined = u32::try_from(batch.quarantined.len()).unwrap_or(u32::MAX);
-    let rows = copy::encode(tx.tenant(), id, tx.now(), &batch.events)?;
-    let sha256 = rows.sha256;
+    let sha256 = repo::copy_events(&mut tx, id, &batch.events).await?;
     repo::insert_batch(&mut tx, id, batch, &sha256).await?;
-    if accepted > 0 {
-        repo::copy_events(&mut tx, rows.text).await?;
-    }
     repo::insert_quarantined(&mut tx, id, &batch.quarantined).await?;
     let act = Act::new(OPERATION, Class::ApiActivity, 1, "ingest")
         .on(Subject::new("batch", id).named(batch.source.clone()))
@@ -114,7 +112,12 @@ async fn store(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
         .with("unmapped.batch.quarantined", quarantined)
         .with("unmapped.batch.sha256", hex::encode(sha256));
     tx.commit(act).await?;
-    Ok(Receipt { batch: id, accepted, quarantined, fresh: true })
+    Ok(Receipt {
+        batch: id,
+        accepted,
+        quarantined,
+        fresh: true,
+    })
 }
 
 /// The events of a batch from `from_ordinal` on, in order.
@@ -128,8 +131,15 @@ pub async fn batch(
 }
 
 /// One event of a batch, by its ordinal.
-pub async fn event(tx: &mut Tx, batch: BatchId, ordinal: i32) -> Result<Option<StoredEvent>, Error> {
-    Ok(repo::batch(tx, batch, ordinal, 1).await?.into_iter().find(|event| event.ordinal == ordinal))
+pub async fn event(
+    tx: &mut Tx,
+    batch: BatchId,
+    ordinal: i32,
+) -> Result<Option<StoredEvent>, Error> {
+    Ok(repo::batch(tx, batch, ordinal, 1)
+        .await?
+        .into_iter()
+        .find(|event| event.ordinal == ordinal))
 }
 
 /// The newest quarantined lines, at most `limit`.

@@ -66,14 +66,22 @@ async fn apply(connection: &mut PgConnection) -> Result<Vec<&'static str>, Error
     let applied = repo::applied(connection).await?;
     let known = MIGRATIONS.last().map_or(0, |newest| newest.number);
     if let Some((found, ..)) = applied.iter().find(|(number, ..)| *number > known) {
-        return Err(Error::Ahead { found: *found, known });
+        return Err(Error::Ahead {
+            found: *found,
+            known,
+        });
     }
     let mut done = Vec::new();
     for migration in MIGRATIONS {
-        match applied.iter().find(|(number, ..)| *number == migration.number) {
+        match applied
+            .iter()
+            .find(|(number, ..)| *number == migration.number)
+        {
             Some((.., checksum)) if *checksum == migration.checksum() => {}
             Some(_) => {
-                return Err(Error::MigrationChanged { file: migration.name.to_owned() });
+                return Err(Error::MigrationChanged {
+                    file: migration.name.to_owned(),
+                });
             }
             None => {
                 step(connection, migration, migration.up, true).await?;
@@ -95,7 +103,10 @@ pub async fn revert(endpoints: &Endpoints, target: i32) -> Result<Vec<&'static s
     let applied = repo::applied(&mut connection).await?;
     let mut done = Vec::new();
     for migration in MIGRATIONS.iter().rev().filter(|m| m.number > target) {
-        if applied.iter().any(|(number, ..)| *number == migration.number) {
+        if applied
+            .iter()
+            .any(|(number, ..)| *number == migration.number)
+        {
             step(&mut connection, migration, migration.down, false).await?;
             done.push(migration.name);
         }
@@ -117,7 +128,13 @@ async fn step(
     let result = async {
         repo::run_script(&mut tx, text).await?;
         if up {
-            repo::record(&mut tx, migration.number, migration.name, &migration.checksum()).await
+            repo::record(
+                &mut tx,
+                migration.number,
+                migration.name,
+                &migration.checksum(),
+            )
+            .await
         } else {
             repo::forget(&mut tx, migration.number).await
         }
@@ -126,13 +143,21 @@ async fn step(
     result.map_err(|source| {
         // Trouble with the database itself (disk, shutdown, connection) is not the file's fault.
         let trouble = source.as_database_error().is_none_or(|database| {
-            matches!(database.code().unwrap_or_default().get(..2), Some("53" | "57" | "08"))
+            matches!(
+                database.code().unwrap_or_default().get(..2),
+                Some("53" | "57" | "08")
+            )
         });
         if trouble {
             return source.into();
         }
         let (line, message) = describe(&source, text);
-        Error::Migration { file: migration.name, line, message, source }
+        Error::Migration {
+            file: migration.name,
+            line,
+            message,
+            source,
+        }
     })?;
     tx.commit().await?;
     Ok(())
@@ -141,7 +166,10 @@ async fn step(
 /// What every migration's text, both ways, comes to: SHA-256, as hex. Equal exactly if the schema is.
 pub fn checksum() -> String {
     let mut hash = Sha256::new();
-    for text in MIGRATIONS.iter().flat_map(|migration| [migration.up, migration.down]) {
+    for text in MIGRATIONS
+        .iter()
+        .flat_map(|migration| [migration.up, migration.down])
+    {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }
@@ -169,7 +197,9 @@ pub async fn status(endpoints: &Endpoints) -> Result<Vec<Status>, Error> {
     drop(connection);
     pool.close().await;
     let status = |migration: &Migration| {
-        let found = applied.iter().find(|(number, ..)| *number == migration.number);
+        let found = applied
+            .iter()
+            .find(|(number, ..)| *number == migration.number);
         Status {
             number: migration.number,
             name: migration.name,
@@ -186,14 +216,23 @@ fn describe(error: &sqlx::Error, text: &str) -> (usize, String) {
         return (0, "the database did not take it".to_owned());
     };
     let mut message = database.message().to_owned();
-    let Some(database) = database.try_downcast_ref::<PgDatabaseError>() else { return (0, message) };
+    let Some(database) = database.try_downcast_ref::<PgDatabaseError>() else {
+        return (0, message);
+    };
     let line = match database.position() {
         Some(PgErrorPosition::Original(at)) => {
-            text.chars().take(at.saturating_sub(1)).filter(|c| *c == '\n').count() + 1
+            text.chars()
+                .take(at.saturating_sub(1))
+                .filter(|c| *c == '\n')
+                .count()
+                + 1
         }
         _ => 0,
     };
-    for more in [database.detail(), database.hint(), database.r#where()].into_iter().flatten() {
+    for more in [database.detail(), database.hint(), database.r#where()]
+        .into_iter()
+        .flatten()
+    {
         message.push_str("; ");
         message.push_str(more);
     }

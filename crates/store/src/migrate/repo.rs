@@ -8,12 +8,18 @@ pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     sqlx::raw_sql("set lock_timeout = '15min'; set client_min_messages = 'warning'")
         .execute(&mut *connection)
         .await?;
-    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(connection).await?;
+    sqlx::query("select pg_advisory_lock($1)")
+        .bind(LOCK)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn unlock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(connection).await?;
+    sqlx::query("select pg_advisory_unlock($1)")
+        .bind(LOCK)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -65,7 +71,10 @@ pub(crate) async fn record(
 }
 
 pub(crate) async fn forget(connection: &mut PgConnection, number: i32) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from hub_migration where number = $1").bind(number).execute(connection).await?;
+    sqlx::query("delete from hub_migration where number = $1")
+        .bind(number)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -76,5 +85,9 @@ pub(crate) async fn applied_if_any(
     let (there,): (bool,) = sqlx::query_as("select to_regclass('hub_migration') is not null")
         .fetch_one(&mut *connection)
         .await?;
-    if there { applied(connection).await } else { Ok(Vec::new()) }
+    if there {
+        applied(connection).await
+    } else {
+        Ok(Vec::new())
+    }
 }

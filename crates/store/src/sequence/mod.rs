@@ -99,11 +99,20 @@ pub async fn run_once(
     repo::insert_entries(&mut tx, size, &waiting, &leaves).await?;
     repo::insert_subtrees(&mut tx, &subtrees).await?;
     repo::forget_waiting(&mut tx, &waiting).await?;
-    let checkpoint = Checkpoint { origin: origin(tenant), size: tree.size(), root: tree.root() };
-    let note = checkpoint.sign(signer).map_err(|error| Error::Ledger(error.to_string()))?;
+    let checkpoint = Checkpoint {
+        origin: origin(tenant),
+        size: tree.size(),
+        root: tree.root(),
+    };
+    let note = checkpoint
+        .sign(signer)
+        .map_err(|error| Error::Ledger(error.to_string()))?;
     repo::update_head(&mut tx, &tree, &note).await?;
     tx.commit_progress().await?;
-    Ok(Some(Sequenced { from: size, to: tree.size() }))
+    Ok(Some(Sequenced {
+        from: size,
+        to: tree.size(),
+    }))
 }
 
 /// The frontier of the last, incomplete block: the lowest peaks of the whole frontier.
@@ -111,7 +120,9 @@ fn block_of(tree: &Frontier) -> Result<Frontier, Error> {
     let rest = tree.size() % BLOCK;
     let bytes = tree.to_bytes();
     let kept = usize::try_from(rest.count_ones()).unwrap_or(0) * 32;
-    let peaks = bytes.get(bytes.len().saturating_sub(kept)..).unwrap_or_default();
+    let peaks = bytes
+        .get(bytes.len().saturating_sub(kept)..)
+        .unwrap_or_default();
     Frontier::from_bytes(rest, peaks).ok_or_else(|| Error::Ledger("its last block is odd".into()))
 }
 
@@ -121,12 +132,19 @@ pub async fn head(tx: &mut Tx) -> Result<Option<Head>, Error> {
 }
 
 /// Entries after index `after` (from the first if `None`), in order.
-pub async fn entries(tx: &mut Tx, after: Option<i64>, limit: i64) -> Result<Vec<LedgerEntry>, Error> {
+pub async fn entries(
+    tx: &mut Tx,
+    after: Option<i64>,
+    limit: i64,
+) -> Result<Vec<LedgerEntry>, Error> {
     repo::entries(tx, after.unwrap_or(-1), limit).await
 }
 
 pub async fn entry(tx: &mut Tx, index: i64) -> Result<Option<LedgerEntry>, Error> {
-    Ok(repo::entries(tx, index - 1, 1).await?.into_iter().find(|entry| entry.index == index))
+    Ok(repo::entries(tx, index - 1, 1)
+        .await?
+        .into_iter()
+        .find(|entry| entry.index == index))
 }
 
 /// One entry by its id (`metadata.uid` of the act).

@@ -21,8 +21,12 @@ pub struct Inclusion {
 /// # Errors
 /// [`Error::Ledger`] if stored hashes are missing.
 pub async fn inclusion_proof(tx: &mut Tx, index: i64) -> Result<Option<Inclusion>, Error> {
-    let Some(head) = repo::head(tx).await? else { return Ok(None) };
-    let Some(entry) = super::entry(tx, index).await? else { return Ok(None) };
+    let Some(head) = repo::head(tx).await? else {
+        return Ok(None);
+    };
+    let Some(entry) = super::entry(tx, index).await? else {
+        return Ok(None);
+    };
     let Ok(ranges) = proof::inclusion_ranges(index.unsigned_abs(), head.size) else {
         return Ok(None);
     };
@@ -43,7 +47,9 @@ pub async fn consistency_proof(
     if second > size {
         return Ok(None);
     }
-    let Ok(ranges) = proof::consistency_ranges(first, second) else { return Ok(None) };
+    let Ok(ranges) = proof::consistency_ranges(first, second) else {
+        return Ok(None);
+    };
     Ok(Some(hashes(tx, &ranges).await?))
 }
 
@@ -57,17 +63,30 @@ async fn hashes(tx: &mut Tx, ranges: &[Range]) -> Result<Vec<Hash>, Error> {
 
 /// The root over a run of leaves: full blocks by their stored roots, the rest by leaf hashes.
 async fn subtree(tx: &mut Tx, range: Range) -> Result<Hash, Error> {
-    let blocks = if range.start.is_multiple_of(BLOCK) { range.size / BLOCK } else { 0 };
+    let blocks = if range.start.is_multiple_of(BLOCK) {
+        range.size / BLOCK
+    } else {
+        0
+    };
     let mut upper = Frontier::default();
     for hash in repo::subtrees(tx, range.start / BLOCK, blocks).await? {
         upper.push(hash);
     }
     let mut lower = Frontier::default();
-    for hash in repo::leaves(tx, range.start + blocks * BLOCK, range.size - blocks * BLOCK).await? {
+    for hash in repo::leaves(
+        tx,
+        range.start + blocks * BLOCK,
+        range.size - blocks * BLOCK,
+    )
+    .await?
+    {
         lower.push(hash);
     }
     if upper.size() != blocks || lower.size() != range.size - blocks * BLOCK {
-        return Err(Error::Ledger(format!("hashes are missing from entry {}", range.start)));
+        return Err(Error::Ledger(format!(
+            "hashes are missing from entry {}",
+            range.start
+        )));
     }
     let mut peaks = upper.to_bytes();
     peaks.extend(lower.to_bytes());

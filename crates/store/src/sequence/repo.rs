@@ -27,10 +27,11 @@ pub(crate) async fn anything_waits(tx: &mut Tx) -> Result<bool, Error> {
 
 pub(crate) async fn backlog(tx: &mut Tx) -> Result<i64, Error> {
     let tenant = tx.tenant().uuid();
-    let (count,): (i64,) = sqlx::query_as("select count(*) from ledger_outbox where tenant_id = $1")
-        .bind(tenant)
-        .fetch_one(tx.conn())
-        .await?;
+    let (count,): (i64,) =
+        sqlx::query_as("select count(*) from ledger_outbox where tenant_id = $1")
+            .bind(tenant)
+            .fetch_one(tx.conn())
+            .await?;
     Ok(count)
 }
 
@@ -69,7 +70,12 @@ pub(crate) async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<Waiting>, Err
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, operation, occurred_at, body)| Waiting { id, operation, occurred_at, body })
+        .map(|(id, operation, occurred_at, body)| Waiting {
+            id,
+            operation,
+            occurred_at,
+            body,
+        })
         .collect())
 }
 
@@ -83,7 +89,10 @@ pub(crate) async fn insert_entries(
     let first = i64::try_from(first).unwrap_or(i64::MAX);
     let indices: Vec<i64> = (first..).take(entries.len()).collect();
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
-    let operations: Vec<&str> = entries.iter().map(|entry| entry.operation.as_str()).collect();
+    let operations: Vec<&str> = entries
+        .iter()
+        .map(|entry| entry.operation.as_str())
+        .collect();
     let times: Vec<OffsetDateTime> = entries.iter().map(|entry| entry.occurred_at).collect();
     let leaves: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.0.as_slice()).collect();
     let bodies: Vec<&str> = entries.iter().map(|entry| entry.body.as_str()).collect();
@@ -111,8 +120,10 @@ pub(crate) async fn insert_subtrees(tx: &mut Tx, subtrees: &[(u64, Hash)]) -> Re
         return Ok(());
     }
     let tenant = tx.tenant().uuid();
-    let indices: Vec<i64> =
-        subtrees.iter().map(|(index, _)| i64::try_from(*index).unwrap_or(i64::MAX)).collect();
+    let indices: Vec<i64> = subtrees
+        .iter()
+        .map(|(index, _)| i64::try_from(*index).unwrap_or(i64::MAX))
+        .collect();
     let hashes: Vec<&[u8]> = subtrees.iter().map(|(_, hash)| hash.0.as_slice()).collect();
     sqlx::query(
         "insert into ledger_subtree (tenant_id, idx, hash)
@@ -137,7 +148,11 @@ pub(crate) async fn forget_waiting(tx: &mut Tx, entries: &[Waiting]) -> Result<(
     Ok(())
 }
 
-pub(crate) async fn update_head(tx: &mut Tx, tree: &Frontier, checkpoint: &str) -> Result<(), Error> {
+pub(crate) async fn update_head(
+    tx: &mut Tx,
+    tree: &Frontier,
+    checkpoint: &str,
+) -> Result<(), Error> {
     let (tenant, now) = (tx.tenant().uuid(), tx.now().to_offset());
     sqlx::query(
         "update ledger_head set size = $2, frontier = $3, root = $4, checkpoint = $5, updated_at = $6
@@ -163,14 +178,28 @@ pub(crate) async fn head(tx: &mut Tx) -> Result<Option<Head>, Error> {
     .fetch_optional(tx.conn())
     .await?;
     row.map(|(size, root, checkpoint, updated_at)| {
-        let root = Hash::from_slice(&root).ok_or_else(|| Error::Ledger("its root is odd".into()))?;
+        let root =
+            Hash::from_slice(&root).ok_or_else(|| Error::Ledger("its root is odd".into()))?;
         let updated_at = Timestamp::from_offset(updated_at);
-        Ok(Head { size: size.unsigned_abs(), root, checkpoint, updated_at })
+        Ok(Head {
+            size: size.unsigned_abs(),
+            root,
+            checkpoint,
+            updated_at,
+        })
     })
     .transpose()
 }
 
-type EntryRow = (i64, Uuid, String, OffsetDateTime, OffsetDateTime, Vec<u8>, String);
+type EntryRow = (
+    i64,
+    Uuid,
+    String,
+    OffsetDateTime,
+    OffsetDateTime,
+    Vec<u8>,
+    String,
+);
 
 fn entry(row: EntryRow) -> Result<LedgerEntry, Error> {
     let (index, id, operation, occurred_at, sequenced_at, leaf, body) = row;
@@ -186,7 +215,11 @@ fn entry(row: EntryRow) -> Result<LedgerEntry, Error> {
     })
 }
 
-pub(crate) async fn entries(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<LedgerEntry>, Error> {
+pub(crate) async fn entries(
+    tx: &mut Tx,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<LedgerEntry>, Error> {
     let tenant = tx.tenant().uuid();
     let rows: Vec<EntryRow> = sqlx::query_as(
         "select idx, id, operation, occurred_at, sequenced_at, leaf_hash, body from ledger_entry
@@ -245,7 +278,10 @@ pub(crate) async fn subtrees(tx: &mut Tx, first: u64, count: u64) -> Result<Vec<
     .bind(i64::try_from(first + count).unwrap_or(i64::MAX))
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.iter().filter_map(|(hash,)| Hash::from_slice(hash)).collect())
+    Ok(rows
+        .iter()
+        .filter_map(|(hash,)| Hash::from_slice(hash))
+        .collect())
 }
 
 pub(crate) async fn leaves(tx: &mut Tx, first: u64, count: u64) -> Result<Vec<Hash>, Error> {
@@ -261,5 +297,8 @@ pub(crate) async fn leaves(tx: &mut Tx, first: u64, count: u64) -> Result<Vec<Ha
     .bind(i64::try_from(first + count).unwrap_or(i64::MAX))
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.iter().filter_map(|(hash,)| Hash::from_slice(hash)).collect())
+    Ok(rows
+        .iter()
+        .filter_map(|(hash,)| Hash::from_slice(hash))
+        .collect())
 }

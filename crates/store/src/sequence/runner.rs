@@ -22,7 +22,9 @@ pub struct Sequencer {
 
 impl Default for Sequencer {
     fn default() -> Self {
-        Self { advanced: broadcast::channel(4096).0 }
+        Self {
+            advanced: broadcast::channel(4096).0,
+        }
     }
 }
 
@@ -33,7 +35,12 @@ impl Sequencer {
     }
 
     /// Sequences until `stop` turns true; what waits then is sequenced first.
-    pub async fn run(&self, store: Store, signer: Arc<dyn Signer>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(
+        &self,
+        store: Store,
+        signer: Arc<dyn Signer>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut bus = store.bus().listen();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
@@ -82,7 +89,10 @@ async fn everyone(store: &Store, dirty: &mut BTreeSet<TenantId>) {
     match store.tenants().await {
         Ok(tenants) => dirty.extend(tenants),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the tenants could not be listed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the tenants could not be listed"
+            );
         }
     }
 }

@@ -19,13 +19,17 @@ async fn open(cluster: &PrivateCluster) -> Store {
 async fn act(store: &Store) {
     let cx = Cx::system(store.clone(), TenantId::SYSTEM, "test");
     let tx = cx.write().await.unwrap();
-    tx.commit(Act::new("test.act", Class::Base, 1, "admin")).await.unwrap();
+    tx.commit(Act::new("test.act", Class::Base, 1, "admin"))
+        .await
+        .unwrap();
 }
 
 async fn acts(store: &Store) -> i64 {
     let mut tx = store.read(TenantId::SYSTEM).await.unwrap();
-    let (count,): (i64,) =
-        sqlx::query_as("select count(*) from ledger_outbox").fetch_one(tx.conn()).await.unwrap();
+    let (count,): (i64,) = sqlx::query_as("select count(*) from ledger_outbox")
+        .fetch_one(tx.conn())
+        .await
+        .unwrap();
     count
 }
 
@@ -52,13 +56,24 @@ async fn data_outlive_a_stop_a_killed_server_and_a_killed_hub() {
     // A second hub on the same data is refused clearly.
     let refused = PrivateCluster::start(home.path()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
-    assert!(refused.to_string().contains("another security-hub already uses"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("another security-hub already uses"),
+        "{refused}"
+    );
 
     // The server dies: statements fail as unavailable, the watch brings it back, nothing is lost.
     let pid = first.server().pid();
     kill_server(&first);
-    until("a new server", async || first.is_running() && first.server().pid() != pid).await;
-    until("an answer", async || store.read(TenantId::SYSTEM).await.is_ok()).await;
+    until("a new server", async || {
+        first.is_running() && first.server().pid() != pid
+    })
+    .await;
+    until("an answer", async || {
+        store.read(TenantId::SYSTEM).await.is_ok()
+    })
+    .await;
     assert_eq!(acts(&store).await, 1);
 
     // The hub dies by kill -9: its server stays, the next hub takes it over.
@@ -75,7 +90,11 @@ async fn data_outlive_a_stop_a_killed_server_and_a_killed_hub() {
     second.abandon();
     let stale = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
     let (_, rest) = stale.split_once('\n').unwrap();
-    std::fs::write(data.join("postmaster.pid"), format!("{}\n{rest}", std::process::id())).unwrap();
+    std::fs::write(
+        data.join("postmaster.pid"),
+        format!("{}\n{rest}", std::process::id()),
+    )
+    .unwrap();
     let third = PrivateCluster::start(home.path()).await.unwrap();
     let store = open(&third).await;
     assert_eq!(acts(&store).await, 2);
@@ -101,7 +120,10 @@ fn data_of_another_version_are_left_alone() {
     std::fs::write(home.path().join("PG_VERSION"), "9\n").unwrap();
     let fault = cluster::binaries::Binaries::find(Some(9), home.path()).unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::Invalid);
-    assert!(fault.to_string().contains("was made by PostgreSQL 9"), "{fault}");
+    assert!(
+        fault.to_string().contains("was made by PostgreSQL 9"),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -118,8 +140,14 @@ async fn a_full_disk_is_named() {
         println!("SKIPPED: a_full_disk_is_named: this user may not mount a small tmpfs");
         return;
     }
-    let fault = PrivateCluster::start(home.path()).await.map(|_| ()).unwrap_err();
-    let unmounted = std::process::Command::new("umount").arg(home.path()).status().unwrap();
+    let fault = PrivateCluster::start(home.path())
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    let unmounted = std::process::Command::new("umount")
+        .arg(home.path())
+        .status()
+        .unwrap();
     assert!(unmounted.success());
     assert_eq!(fault.kind(), ErrorKind::Unavailable);
     assert!(fault.to_string().contains("is full: make room"), "{fault}");
@@ -127,7 +155,11 @@ async fn a_full_disk_is_named() {
 
 #[test]
 fn a_directory_that_a_stranger_can_enter_is_told_from_one_that_he_cannot() {
-    let nobody = cluster::account::Account { name: "nobody".into(), uid: 65534, gid: 65534 };
+    let nobody = cluster::account::Account {
+        name: "nobody".into(),
+        uid: 65534,
+        gid: 65534,
+    };
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     assert!(!nobody.can_enter(home.path()));

@@ -1,7 +1,12 @@
 //! The store against a real PostgreSQL.
 
+#[cfg(test)]
 mod cluster;
+#[cfg(test)]
 mod ingest;
+#[cfg(test)]
 mod migrations;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
 mod rls;

@@ -38,10 +38,18 @@ async fn up_down_up_equals_up() {
     let before = catalogue(&db.url_owner).await;
     // One by one, so that each way back is tried on the state that it finds in life.
     for target in (0..migrate::MIGRATIONS.len()).rev() {
-        let undone = migrate::revert(&endpoints, i32::try_from(target).unwrap()).await.unwrap();
+        let undone = migrate::revert(&endpoints, i32::try_from(target).unwrap())
+            .await
+            .unwrap();
         assert_eq!(undone, [migrate::MIGRATIONS[target].name]);
     }
-    assert!(migrate::status(&endpoints).await.unwrap().iter().all(|step| !step.applied));
+    assert!(
+        migrate::status(&endpoints)
+            .await
+            .unwrap()
+            .iter()
+            .all(|step| !step.applied)
+    );
     let mut owner = PgConnection::connect(&db.url_owner).await.unwrap();
     let (left,): (i64,) = sqlx::query_as(
         "select count(*) from pg_class where relnamespace = 'public'::regnamespace and relname not like 'hub_migration%'",
@@ -50,7 +58,10 @@ async fn up_down_up_equals_up() {
     .await
     .unwrap();
     assert_eq!(left, 0, "the way back leaves something behind");
-    assert_eq!(migrate::run(&endpoints).await.unwrap().len(), migrate::MIGRATIONS.len());
+    assert_eq!(
+        migrate::run(&endpoints).await.unwrap().len(),
+        migrate::MIGRATIONS.len()
+    );
     assert_eq!(catalogue(&db.url_owner).await, before);
 }
 
@@ -76,13 +87,28 @@ async fn eight_replicas_start_at_once_and_one_of_them_migrates() {
 async fn a_changed_past_and_a_newer_database_are_refused() {
     let db = hub_testkit::database().await;
     let mut owner = PgConnection::connect(&db.url_owner).await.unwrap();
-    owner.execute("update hub_migration set checksum = 'x' where number = 2").await.unwrap();
+    owner
+        .execute("update hub_migration set checksum = 'x' where number = 2")
+        .await
+        .unwrap();
     let fault = migrate::run(&db.endpoints()).await.unwrap_err();
     assert!(matches!(fault, Error::MigrationChanged { .. }), "{fault}");
     assert!(migrate::status(&db.endpoints()).await.unwrap()[1].changed);
-    owner.execute("update hub_migration set number = 99 where number = 2").await.unwrap();
+    owner
+        .execute("update hub_migration set number = 99 where number = 2")
+        .await
+        .unwrap();
     let fault = migrate::run(&db.endpoints()).await.unwrap_err();
-    assert!(matches!(fault, Error::Ahead { found: 99, known: 6 }), "{fault}");
+    assert!(
+        matches!(
+            fault,
+            Error::Ahead {
+                found: 99,
+                known: 6
+            }
+        ),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -92,13 +118,22 @@ async fn a_broken_step_names_file_and_line_and_leaves_nothing() {
     migrate::revert(&endpoints, 5).await.unwrap();
     let mut owner = PgConnection::connect(&db.url_owner).await.unwrap();
     // Something already stands where the migration wants to build.
-    owner.execute("create table respond_in_the_way (a int)").await.unwrap();
+    owner
+        .execute("create table respond_in_the_way (a int)")
+        .await
+        .unwrap();
     let tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
     let (before,): (i64,) = sqlx::query_as(tables).fetch_one(&mut owner).await.unwrap();
-    owner.execute("alter table tenant rename to tenant_gone").await.unwrap();
+    owner
+        .execute("alter table tenant rename to tenant_gone")
+        .await
+        .unwrap();
     let fault = migrate::run(&endpoints).await.unwrap_err();
     let text = fault.to_string();
-    assert!(text.contains("0006_respond") && text.contains("line "), "{text}");
+    assert!(
+        text.contains("0006_respond") && text.contains("line "),
+        "{text}"
+    );
     let (after,): (i64,) = sqlx::query_as(tables).fetch_one(&mut owner).await.unwrap();
     assert_eq!(before, after);
 }

@@ -22,15 +22,23 @@ async fn a_database_that_stops_mid_flight_is_unavailable_and_then_back() {
     let tx = cx.write().await.unwrap();
 
     cluster.server().stop().unwrap();
-    assert_eq!(tx.commit(act()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        tx.commit(act()).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
 
     // As an operator would; the cluster's watch may be quicker.
     cluster.server().start().unwrap();
     cx.write().await.unwrap().commit(act()).await.unwrap();
     let mut tx = cx.read().await.unwrap();
-    let (count,): (i64,) =
-        sqlx::query_as("select count(*) from ledger_outbox").fetch_one(tx.conn()).await.unwrap();
-    assert_eq!(count, 1, "what failed was not stored, what succeeded was stored once");
+    let (count,): (i64,) = sqlx::query_as("select count(*) from ledger_outbox")
+        .fetch_one(tx.conn())
+        .await
+        .unwrap();
+    assert_eq!(
+        count, 1,
+        "what failed was not stored, what succeeded was stored once"
+    );
     drop(tx);
     cluster.stop().await.unwrap();
 }
@@ -41,7 +49,9 @@ async fn killed_sessions_are_replaced_without_the_next_caller_noticing() {
     let store = db.store();
     let cx = Cx::system(store.clone(), TenantId::SYSTEM, "test");
     cx.write().await.unwrap().commit(act()).await.unwrap();
-    let mut root = <sqlx::PgConnection as sqlx::Connection>::connect(&db.url_superuser).await.unwrap();
+    let mut root = <sqlx::PgConnection as sqlx::Connection>::connect(&db.url_superuser)
+        .await
+        .unwrap();
     root.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'hub_app' and datname = current_database()")
         .await
         .unwrap();
@@ -52,10 +62,11 @@ async fn killed_sessions_are_replaced_without_the_next_caller_noticing() {
 async fn a_full_disk_and_a_shutdown_are_no_fault_of_the_statement() {
     let db = hub_testkit::database().await;
     let mut tx = db.store().read(TenantId::SYSTEM).await.unwrap();
-    let fault = sqlx::raw_sql("do $$ begin raise exception 'no space' using errcode = 'disk_full'; end $$")
-        .execute(tx.conn())
-        .await
-        .map_err(Error::from)
-        .unwrap_err();
+    let fault =
+        sqlx::raw_sql("do $$ begin raise exception 'no space' using errcode = 'disk_full'; end $$")
+            .execute(tx.conn())
+            .await
+            .map_err(Error::from)
+            .unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::Unavailable);
 }

@@ -22,7 +22,9 @@ async fn every_table_of_tenants_is_walled_in() {
     let store = db.store();
     // A batch makes the day's partitions: they must be walled in too.
     let cx = hub_store::Cx::system(store, TenantId::SYSTEM, "test");
-    hub_store::ingest::append(&cx, &hub_store::ingest::Batch::default()).await.unwrap();
+    hub_store::ingest::append(&cx, &hub_store::ingest::Batch::default())
+        .await
+        .unwrap();
     let mut owner = open(&db.url_owner).await;
     let faults = column(
         &mut owner,
@@ -68,7 +70,10 @@ async fn every_table_of_tenants_is_walled_in() {
            and c.relkind in ('v', 'm') and not coalesce(c.reloptions::text like '%security_invoker=true%', false)",
     )
     .await;
-    assert!(leaky_views.is_empty(), "not security_invoker: {leaky_views:?}");
+    assert!(
+        leaky_views.is_empty(),
+        "not security_invoker: {leaky_views:?}"
+    );
     let blind_keys = column(
         &mut owner,
         "select conname::text from pg_constraint k where k.contype = 'f'
@@ -77,7 +82,10 @@ async fn every_table_of_tenants_is_walled_in() {
              = any (k.conkey)",
     )
     .await;
-    assert!(blind_keys.is_empty(), "foreign keys without the tenant: {blind_keys:?}");
+    assert!(
+        blind_keys.is_empty(),
+        "foreign keys without the tenant: {blind_keys:?}"
+    );
 }
 
 #[tokio::test]
@@ -106,15 +114,23 @@ async fn the_application_owns_nothing_and_cannot_climb() {
         "copy event to stdout",
     ] {
         let refused = sqlx::raw_sql(attempt).execute(&mut app).await;
-        assert!(refused.is_err() || attempt.starts_with("copy"), "`{attempt}` was not refused");
+        assert!(
+            refused.is_err() || attempt.starts_with("copy"),
+            "`{attempt}` was not refused"
+        );
     }
 }
 
 /// A row of `table` that the owner puts into `tenant` with its constraints off, so that there is something to steal.
 fn planted(table: &str, columns: &[(String, String, bool)], tenant: TenantId) -> String {
-    let wanted: Vec<_> =
-        columns.iter().filter(|(name, _, required)| *required || name == "tenant_id").collect();
-    let names: Vec<_> = wanted.iter().map(|(name, _, _)| format!("\"{name}\"")).collect();
+    let wanted: Vec<_> = columns
+        .iter()
+        .filter(|(name, _, required)| *required || name == "tenant_id")
+        .collect();
+    let names: Vec<_> = wanted
+        .iter()
+        .map(|(name, _, _)| format!("\"{name}\""))
+        .collect();
     let values: Vec<String> = wanted
         .iter()
         .map(|(name, kind, _)| match (name.as_str(), kind.as_str()) {
@@ -131,7 +147,11 @@ fn planted(table: &str, columns: &[(String, String, bool)], tenant: TenantId) ->
             _ => "1".into(),
         })
         .collect();
-    format!("insert into \"{table}\" ({}) values ({})", names.join(", "), values.join(", "))
+    format!(
+        "insert into \"{table}\" ({}) values ({})",
+        names.join(", "),
+        values.join(", ")
+    )
 }
 
 #[tokio::test]
@@ -170,7 +190,9 @@ async fn plant(
     columns: &[(String, String, bool)],
     tenant: TenantId,
 ) {
-    root.execute("set session_replication_role = replica").await.unwrap();
+    root.execute("set session_replication_role = replica")
+        .await
+        .unwrap();
     let checks: Vec<(String,)> = sqlx::query_as(
         "select conname::text from pg_constraint where conrelid = to_regclass(quote_ident($1)) and contype = 'c' and coninhcount = 0",
     )
@@ -180,10 +202,14 @@ async fn plant(
     .unwrap();
     for (check,) in checks {
         let drop = format!("alter table \"{table}\" drop constraint \"{check}\"");
-        root.execute(sqlx::raw_sql(AssertSqlSafe(drop))).await.unwrap();
+        root.execute(sqlx::raw_sql(AssertSqlSafe(drop)))
+            .await
+            .unwrap();
     }
     let sql = planted(table, columns, tenant);
-    let inserted = root.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
+    let inserted = root
+        .execute(sqlx::raw_sql(AssertSqlSafe(sql.clone())))
+        .await;
     // A partition refuses rows of another day: its parent has had its own.
     if let Err(error) = inserted {
         assert!(error.to_string().contains("partition"), "{sql}: {error}");
@@ -214,11 +240,19 @@ async fn cross(
             }
             // Refused, or nothing touched.
             if sql.starts_with("select") {
-                let rows = tx.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
-                assert!(rows.map_or(0, |rows| rows.len()) == 0, "{sql} as {acting:?} reads");
+                let rows = tx
+                    .fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.clone())))
+                    .await;
+                assert!(
+                    rows.map_or(0, |rows| rows.len()) == 0,
+                    "{sql} as {acting:?} reads"
+                );
             } else {
                 let done = tx.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
-                assert!(done.map_or(0, |done| done.rows_affected()) == 0, "{sql} as {acting:?} writes");
+                assert!(
+                    done.map_or(0, |done| done.rows_affected()) == 0,
+                    "{sql} as {acting:?} writes"
+                );
             }
             tx.rollback().await.unwrap();
         }
