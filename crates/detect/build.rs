@@ -11,13 +11,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.sort();
     let mut code = String::from("pub(crate) const PACK: &[(&str, &str)] = &[\n");
     for file in &files {
-        let name = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
+        let name = file
+            .strip_prefix(&root)?
+            .to_string_lossy()
+            .replace('\\', "/");
         let path = file.canonicalize()?;
         println!("cargo::rerun-if-changed={}", path.display());
-        writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string())?;
+        writeln!(
+            code,
+            "    ({name:?}, include_str!({:?})),",
+            path.display().to_string()
+        )?;
     }
     code.push_str("];\n");
-    std::fs::write(PathBuf::from(std::env::var("OUT_DIR")?).join("pack.rs"), code)?;
+    std::fs::write(
+        PathBuf::from(std::env::var("OUT_DIR")?).join("pack.rs"),
+        code,
+    )?;
     Ok(())
 }
 

@@ -1,4 +1,9 @@
 //! The rules of the house: imports go down the floors only; every room has its papers; SQL stays in repositories.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot read the house fails"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,16 +32,30 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--locked",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -76,14 +95,20 @@ fn imports_go_down_the_floors_only() {
     let mut faults = Vec::new();
     for (room, imported) in imports() {
         let Some(floor) = floors.get(room.as_str()) else {
-            faults.push(format!("`{room}` has no floor: add it to FLOORS and to ARCHITECTURE.md"));
+            faults.push(format!(
+                "`{room}` has no floor: add it to FLOORS and to ARCHITECTURE.md"
+            ));
             continue;
         };
         for below in imported {
             match floors.get(below.as_str()) {
-                Some(9) if *floor < 9 => faults.push(format!("`{room}` uses `{below}` outside tests")),
+                Some(9) if *floor < 9 => {
+                    faults.push(format!("`{room}` uses `{below}` outside tests"));
+                }
                 Some(lower) if lower >= floor && *floor < 9 => {
-                    faults.push(format!("`{room}` (floor {floor}) imports `{below}` (floor {lower})"));
+                    faults.push(format!(
+                        "`{room}` (floor {floor}) imports `{below}` (floor {lower})"
+                    ));
                 }
                 _ => {}
             }
@@ -108,9 +133,14 @@ fn every_room_says_what_it_is_and_obeys_the_workspace_lints() {
         }
         let manifest = std::fs::read_to_string(room.join("Cargo.toml")).unwrap();
         if !manifest.contains("[lints]\nworkspace = true") {
-            faults.push(format!("crates/{name} does not inherit the workspace lints"));
+            faults.push(format!(
+                "crates/{name} does not inherit the workspace lints"
+            ));
         }
-        let entry = ["src/lib.rs", "src/main.rs"].map(|f| room.join(f)).into_iter().find(|f| f.is_file());
+        let entry = ["src/lib.rs", "src/main.rs"]
+            .map(|f| room.join(f))
+            .into_iter()
+            .find(|f| f.is_file());
         let text = std::fs::read_to_string(entry.unwrap()).unwrap();
         if !text.starts_with("//!") {
             faults.push(format!("crates/{name} does not open with what it is for"));
@@ -125,7 +155,11 @@ fn sql_stays_in_the_repositories() {
     files(&root().join("crates"), ".rs", &mut rust);
     let mut faults = Vec::new();
     for path in rust {
-        let shown = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        let shown = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         let is_store = shown.starts_with("crates/store/") || shown.starts_with("crates/testkit/");
         let is_repo = shown.ends_with("/repo.rs") || shown.contains("/repo/");
         let is_test = shown.contains("/tests/") || shown.ends_with("tests.rs");
@@ -136,7 +170,11 @@ fn sql_stays_in_the_repositories() {
             }
         }
     }
-    assert!(faults.is_empty(), "SQL outside a repo.rs:\n{}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "SQL outside a repo.rs:\n{}",
+        faults.join("\n")
+    );
 }
 
 #[test]
@@ -148,10 +186,15 @@ fn no_file_of_code_is_too_long_to_read() {
         .filter(|path| !path.to_string_lossy().contains("/target/"))
         .filter_map(|path| {
             let lines = std::fs::read_to_string(path).unwrap().lines().count();
-            (lines > 520).then(|| format!("{lines} {}", path.strip_prefix(root()).unwrap().display()))
+            (lines > 520)
+                .then(|| format!("{lines} {}", path.strip_prefix(root()).unwrap().display()))
         })
         .collect();
-    assert!(long.is_empty(), "find the missing concept in:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "find the missing concept in:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
@@ -175,7 +218,10 @@ fn every_link_in_the_papers_leads_somewhere() {
                 continue;
             }
             if !paper.parent().unwrap().join(target).exists() {
-                dead.push(format!("{} -> {target}", paper.strip_prefix(root()).unwrap().display()));
+                dead.push(format!(
+                    "{} -> {target}",
+                    paper.strip_prefix(root()).unwrap().display()
+                ));
             }
         }
     }

@@ -101,20 +101,39 @@ pub fn check_content(sources: &[RuleSource]) -> Report {
                     fired.extend(case.fires.iter().cloned());
                     if let Err(reason) = run(&rules, &case) {
                         let line = line_of(&text, &case.name);
-                        faults.push(RuleFault { file: file.clone(), line, column: None, reason });
+                        faults.push(RuleFault {
+                            file: file.clone(),
+                            line,
+                            column: None,
+                            reason,
+                        });
                     }
                 }
             }
         }
     }
-    let speaks = rules.rules.values().filter(|rule| !rule.is_silent).map(|rule| &rule.id);
+    let speaks = rules
+        .rules
+        .values()
+        .filter(|rule| !rule.is_silent)
+        .map(|rule| &rule.id);
     let pack = speaks.chain(rules.correlations.iter().map(|c| &c.rule.id));
-    let untested = pack.filter(|id| id.starts_with("hub-") && !fired.contains(*id)).cloned().collect();
-    Report { rules: rules.len(), cases, faults, untested }
+    let untested = pack
+        .filter(|id| id.starts_with("hub-") && !fired.contains(*id))
+        .cloned()
+        .collect();
+    Report {
+        rules: rules.len(),
+        cases,
+        faults,
+        untested,
+    }
 }
 
 fn line_of(text: &str, name: &str) -> usize {
-    text.lines().position(|line| line.contains(name)).map_or(1, |n| n + 1)
+    text.lines()
+        .position(|line| line.contains(name))
+        .map_or(1, |n| n + 1)
 }
 
 fn test_files(sources: &[RuleSource]) -> Vec<(String, String)> {
@@ -133,11 +152,17 @@ fn test_files(sources: &[RuleSource]) -> Vec<(String, String)> {
 }
 
 fn collect(folder: &Path, out: &mut Vec<(String, String)>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     paths.sort();
     for path in paths {
-        if path.extension().is_some_and(|ext| ext == "yml" || ext == "yaml")
+        if path
+            .extension()
+            .is_some_and(|ext| ext == "yml" || ext == "yaml")
             && let Ok(text) = std::fs::read_to_string(&path)
         {
             out.push((path.display().to_string(), text));
@@ -155,11 +180,17 @@ fn run(rules: &Arc<RuleSet>, case: &Case) -> Result<(), String> {
         return Err(format!("`{}`: no rule `{unknown}`", case.name));
     }
     let findings = observe(rules, case);
-    let got: BTreeSet<&str> = findings.iter().map(|finding| finding.rule.as_str()).collect();
+    let got: BTreeSet<&str> = findings
+        .iter()
+        .map(|finding| finding.rule.as_str())
+        .collect();
     if got == expected {
         return Ok(());
     }
-    Err(format!("`{}`: expected {expected:?}, but {got:?} fired", case.name))
+    Err(format!(
+        "`{}`: expected {expected:?}, but {got:?} fired",
+        case.name
+    ))
 }
 
 fn observe(rules: &Arc<RuleSet>, case: &Case) -> Vec<Finding> {
@@ -188,15 +219,30 @@ fn place(place: &CasePlace) -> Location {
         city: place.name.clone(),
         latitude: place.latitude,
         longitude: place.longitude,
-        kind: place.kind.as_deref().and_then(LocationKind::parse).unwrap_or(LocationKind::Other),
+        kind: place
+            .kind
+            .as_deref()
+            .and_then(LocationKind::parse)
+            .unwrap_or(LocationKind::Other),
         trusted: place.trusted,
     }
 }
 
 fn event(template: &CaseEvent, at: Timestamp, n: u32) -> Event {
-    let product = template.product.clone().unwrap_or_else(|| "security_hub".to_owned());
-    let service = template.service.clone().or_else(|| template.log.clone()).unwrap_or_default();
-    let mut event = Event { time: at, source: LogSource::new(product, service.clone()), body: Map::new() };
+    let product = template
+        .product
+        .clone()
+        .unwrap_or_else(|| "security_hub".to_owned());
+    let service = template
+        .service
+        .clone()
+        .or_else(|| template.log.clone())
+        .unwrap_or_default();
+    let mut event = Event {
+        time: at,
+        source: LogSource::new(product, service.clone()),
+        body: Map::new(),
+    };
     event.set("time", json!(at.unix_millis()));
     event.set("metadata.log_name", json!(service));
     for (path, value) in &template.set {
@@ -218,7 +264,11 @@ mod tests {
         let report = check_content(&[RuleSource::Embedded]);
         let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
         assert!(faults.is_empty(), "\n{}", faults.join("\n"));
-        assert!(report.untested.is_empty(), "no case makes these fire: {:?}", report.untested);
+        assert!(
+            report.untested.is_empty(),
+            "no case makes these fire: {:?}",
+            report.untested
+        );
         assert!(report.cases >= 20, "{} cases", report.cases);
     }
 }

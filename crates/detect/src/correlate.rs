@@ -80,8 +80,14 @@ impl Fired<'_> {
     /// All entities of the window, each once, in order of appearance.
     pub(crate) fn entities(&self) -> Vec<Entity> {
         let mut seen = std::collections::HashSet::new();
-        let all = self.window.entries.iter().flat_map(|entry| entry.entities.iter());
-        all.filter(|entity| seen.insert((entity.kind, entity.value.as_str()))).cloned().collect()
+        let all = self
+            .window
+            .entries
+            .iter()
+            .flat_map(|entry| entry.entities.iter());
+        all.filter(|entity| seen.insert((entity.kind, entity.value.as_str())))
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn uids(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -146,29 +152,49 @@ fn entry(
     hit: &Hit<'_>,
 ) -> Option<Entry> {
     let compiled = &correlation.compiled;
-    let rule = compiled.rule_refs.iter().position(|name| names.contains(&name.as_str()))?;
+    let rule = compiled
+        .rule_refs
+        .iter()
+        .position(|name| names.contains(&name.as_str()))?;
     let fields = compiled.condition.field.as_deref().unwrap_or_default();
     let (mut text, mut number) = (None, 0.0);
     match compiled.correlation_type {
         CorrelationType::ValueCount => {
-            let values: Option<Vec<String>> =
-                fields.iter().map(|field| view.get_field(field).and_then(|value| word(&value))).collect();
+            let values: Option<Vec<String>> = fields
+                .iter()
+                .map(|field| view.get_field(field).and_then(|value| word(&value)))
+                .collect();
             text = Some(values?.join(&SEPARATOR.to_string()));
         }
         CorrelationType::ValueSum
         | CorrelationType::ValueAvg
         | CorrelationType::ValuePercentile
         | CorrelationType::ValueMedian => {
-            number = view.get_field(fields.first()?)?.as_f64().filter(|n| n.is_finite())?;
+            number = view
+                .get_field(fields.first()?)?
+                .as_f64()
+                .filter(|n| n.is_finite())?;
         }
-        CorrelationType::EventCount | CorrelationType::Temporal | CorrelationType::TemporalOrdered => {}
+        CorrelationType::EventCount
+        | CorrelationType::Temporal
+        | CorrelationType::TemporalOrdered => {}
     }
     let (uid, entities) = (Arc::clone(hit.uid), Arc::clone(hit.entities));
-    Some(Entry { at: hit.at, rule, text, number, uid, entities })
+    Some(Entry {
+        at: hit.at,
+        rule,
+        text,
+        number,
+        uid,
+        entities,
+    })
 }
 
 fn word(value: &EventValue<'_>) -> Option<String> {
-    value.as_str().map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+    value
+        .as_str()
+        .map(std::borrow::Cow::into_owned)
+        .filter(|text| !text.is_empty())
 }
 
 impl Group {
@@ -178,16 +204,14 @@ impl Group {
             let last = window.entries.back().map_or(at, |entry| entry.at);
             at.saturating_sub(last).saturating_abs() <= span
         };
-        let n = match self.windows.iter().rposition(fits) {
-            Some(n) => n,
-            None => {
-                if self.windows.len() >= WINDOWS {
-                    self.windows.remove(0);
-                }
-                self.windows.push(Window::default());
-                self.windows.len() - 1
+        let fitting = self.windows.iter().rposition(fits);
+        let n = fitting.unwrap_or_else(|| {
+            if self.windows.len() >= WINDOWS {
+                self.windows.remove(0);
             }
-        };
+            self.windows.push(Window::default());
+            self.windows.len() - 1
+        });
         let window = self.windows.remove(n);
         self.windows.push(window);
         let live = self.windows.len() - 1;
@@ -201,11 +225,21 @@ impl Window {
         if let Some(text) = &entry.text {
             *self.values.entry(text.clone()).or_default() += 1;
         }
-        let later = self.entries.iter().rev().take_while(|known| known.at > entry.at).count();
+        let later = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|known| known.at > entry.at)
+            .count();
         self.entries.insert(self.entries.len() - later, entry);
-        let horizon = self.entries.back().map_or(i64::MIN, |last| last.at.saturating_sub(span));
+        let horizon = self
+            .entries
+            .back()
+            .map_or(i64::MIN, |last| last.at.saturating_sub(span));
         while self.entries.len() > ENTRIES || self.entries.front().is_some_and(|e| e.at < horizon) {
-            let Some(gone) = self.entries.pop_front() else { break };
+            let Some(gone) = self.entries.pop_front() else {
+                break;
+            };
             if let Some(text) = gone.text
                 && let Some(count) = self.values.get_mut(&text)
             {
@@ -230,9 +264,9 @@ impl Window {
                 self.percentile(compiled.condition.percentile.unwrap_or(50) as f64)
             }
             CorrelationType::ValueMedian => self.percentile(50.0),
-            CorrelationType::Temporal => {
-                (0..refs).filter(|rule| self.entries.iter().any(|e| e.rule == *rule)).count() as f64
-            }
+            CorrelationType::Temporal => (0..refs)
+                .filter(|rule| self.entries.iter().any(|e| e.rule == *rule))
+                .count() as f64,
             CorrelationType::TemporalOrdered => {
                 let mut next = 0;
                 for entry in &self.entries {
@@ -257,3 +291,6 @@ impl Window {
         low + (at(place.ceil()) - low) * place.fract()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,14 +122,22 @@ impl TenantDetector {
         let mut scene: Option<(Arc<str>, Arc<[Entity]>)> = None;
         let mut out = Vec::new();
         for n in &*self.route(&event.source) {
-            let Some(partition) = rules.partitions.get(*n) else { continue };
+            let Some(partition) = rules.partitions.get(*n) else {
+                continue;
+            };
             for result in partition.engine.evaluate(&view) {
                 let id = result.header.rule_id.as_deref().unwrap_or_default();
-                let Some(rule) = rules.rules.get(id) else { continue };
+                let Some(rule) = rules.rules.get(id) else {
+                    continue;
+                };
                 self.counters.hits += 1;
                 let (uid, entities) =
                     scene.get_or_insert_with(|| (Arc::from(uid), entities::of(event).into()));
-                let hit = Hit { uid, at: event.time.unix_micros(), entities };
+                let hit = Hit {
+                    uid,
+                    at: event.time.unix_micros(),
+                    entities,
+                };
                 self.hit(&rules, rule, event, &view, &hit, &mut out);
             }
         }
@@ -163,27 +171,40 @@ impl TenantDetector {
             let key = format!("{}\u{1f}{}:{}", rule.id, primary.kind, primary.value);
             let quiet = micros(rule.hub.window());
             let (speech, stream) =
-                self.streams.hit(&key, hit.uid, hit.at, quiet, hit.entities, || primary);
-            let finding = speak(&*self.clock, rule, &key, &speech, stream, hit.entities.to_vec());
+                self.streams
+                    .hit(&key, hit.uid, hit.at, quiet, hit.entities, || primary);
+            let finding = speak(
+                &*self.clock,
+                rule,
+                &key,
+                &speech,
+                stream,
+                hit.entities.to_vec(),
+            );
             self.emit(rule, finding, hit.at, micros(rule.hub.window()), out);
         }
         for index in &rule.feeds {
-            let Some(correlation) = rules.correlations.get(*index) else { continue };
-            let Some(fired) = self.correlator.feed(*index, correlation, rule, view, hit) else { continue };
+            let Some(correlation) = rules.correlations.get(*index) else {
+                continue;
+            };
+            let Some(fired) = self.correlator.feed(*index, correlation, rule, view, hit) else {
+                continue;
+            };
             let above = &correlation.rule;
             let key = format!("{}\u{1f}{}", above.id, fired.group);
             let span = micros(correlation.timespan);
             let quiet = span.max(micros(above.hub.window()));
             let everybody = || entities::primary(above, &fired.entities(), &event.source.product);
             let (speech, stream) =
-                self.streams.hit(&key, hit.uid, hit.at, quiet, hit.entities, everybody);
+                self.streams
+                    .hit(&key, hit.uid, hit.at, quiet, hit.entities, everybody);
             let mut named = hit.entities.to_vec();
             if matches!(speech, Speech::First) {
                 stream.seed(fired.count(), fired.first_at());
                 named = fired.entities();
-                named.iter().for_each(|entity| {
+                for entity in &named {
                     stream.remember(entity);
-                });
+                }
                 fired.uids().for_each(|uid| stream.remember_event(uid));
             }
             let finding = speak(&*self.clock, above, &key, &speech, stream, named);
@@ -204,11 +225,16 @@ impl TenantDetector {
         let at = Timestamp::from_unix_micros(at);
         if self.is_awaited(&rule.id) {
             let span = std::time::Duration::from_micros(span.unsigned_abs());
-            let gate = Gate { from: at.minus(span), to: at.plus(span) };
+            let gate = Gate {
+                from: at.minus(span),
+                to: at.plus(span),
+            };
             self.fired.insert(rule.id.clone(), gate);
             let (free, held) = std::mem::take(&mut self.held)
                 .into_iter()
-                .partition::<VecDeque<_>, _>(|(id, f)| *id == rule.id && gate.holds(f.last_event_at));
+                .partition::<VecDeque<_>, _>(|(id, f)| {
+                    *id == rule.id && gate.holds(f.last_event_at)
+                });
             self.held = held;
             out.extend(free.into_iter().map(|(_, finding)| finding));
         }
@@ -256,7 +282,10 @@ fn speak(
     named.retain(|entity| rule.hub.names(entity.kind) && !entity.is_same(&primary));
     named.insert(0, primary.clone());
     named.truncate(NAMED);
-    let stream_key = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{key}\u{1f}{}", stream.start).as_bytes());
+    let stream_key = Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("{key}\u{1f}{}", stream.start).as_bytes(),
+    );
     Some(Finding {
         id: FindingId::new(clock),
         rule: rule.id.clone(),
@@ -267,7 +296,7 @@ fn speak(
         summary: summary(rule, &primary, &named, stream.count),
         primary,
         entities: named,
-        events: stream.events.iter().map(|uid| uid.to_string()).collect(),
+        events: stream.events.iter().map(ToString::to_string).collect(),
         first_event_at: Timestamp::from_unix_micros(stream.first_at),
         last_event_at: Timestamp::from_unix_micros(stream.last_at),
         detected_at: clock.now(),
@@ -280,8 +309,17 @@ fn speak(
 /// One sentence for people.
 fn summary(rule: &Rule, primary: &Entity, named: &[Entity], count: u64) -> String {
     let who = primary.name.as_deref().unwrap_or(&primary.value);
-    let users = named.iter().filter(|entity| entity.kind == EntityKind::User).count();
-    let addresses = named.iter().filter(|entity| entity.kind == EntityKind::Address).count();
+    let users = named
+        .iter()
+        .filter(|entity| entity.kind == EntityKind::User)
+        .count();
+    let addresses = named
+        .iter()
+        .filter(|entity| entity.kind == EntityKind::Address)
+        .count();
     let what = rule.hub.summary.as_deref().unwrap_or(&rule.title);
-    format!("{what} ({}: {who}; events: {count}; users: {users}; addresses: {addresses})", primary.kind)
+    format!(
+        "{what} ({}: {who}; events: {count}; users: {users}; addresses: {addresses})",
+        primary.kind
+    )
 }

@@ -12,7 +12,11 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
     let mut add = |kind: EntityKind, uid: &str, name: Option<&str>| {
         if let Some(value) = event.text(uid).filter(|value| !value.is_empty()) {
             let name = name.and_then(|path| event.text(path)).map(clean);
-            let entity = Entity { kind, value: clean(value), name };
+            let entity = Entity {
+                kind,
+                value: clean(value),
+                name,
+            };
             if !out.iter().any(|known: &Entity| known.is_same(&entity)) {
                 out.push(entity);
             }
@@ -28,7 +32,11 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
         }
         match event.text("actor.user.type") {
             Some("Service") => {
-                add(EntityKind::ApiKey, "actor.user.credential_uid", Some("actor.user.name"));
+                add(
+                    EntityKind::ApiKey,
+                    "actor.user.credential_uid",
+                    Some("actor.user.name"),
+                );
             }
             Some("User") => add(EntityKind::User, "actor.user.uid", Some("actor.user.name")),
             _ => {}
@@ -40,7 +48,11 @@ pub(crate) fn of(event: &Event) -> Vec<Entity> {
         }
     } else {
         // Foreign accounts are nobody here: they must never be mistaken for users of the hub.
-        for path in ["actor.user.uid", "actor.user.credential_uid", "unmapped.userIdentity.arn"] {
+        for path in [
+            "actor.user.uid",
+            "actor.user.credential_uid",
+            "unmapped.userIdentity.arn",
+        ] {
             add(EntityKind::CloudIdentity, path, Some("actor.user.name"));
         }
         for path in ["device.hostname", "dst_endpoint.hostname"] {
@@ -65,9 +77,21 @@ pub(crate) fn primary(rule: &Rule, entities: &[Entity], product: &str) -> Entity
         return entity;
     }
     let order = if product == "aws" {
-        [EntityKind::CloudIdentity, EntityKind::Address, EntityKind::User, EntityKind::ApiKey, EntityKind::Host]
+        [
+            EntityKind::CloudIdentity,
+            EntityKind::Address,
+            EntityKind::User,
+            EntityKind::ApiKey,
+            EntityKind::Host,
+        ]
     } else {
-        [EntityKind::User, EntityKind::ApiKey, EntityKind::Address, EntityKind::CloudIdentity, EntityKind::Host]
+        [
+            EntityKind::User,
+            EntityKind::ApiKey,
+            EntityKind::Address,
+            EntityKind::CloudIdentity,
+            EntityKind::Host,
+        ]
     };
     order
         .into_iter()

@@ -12,7 +12,11 @@ pub enum Error {
     Location { name: String, reason: String },
     /// A row that does not parse: a bug or tampering, never the user's fault.
     #[error("table `{table}`, column `{column}`, row `{id}` is inconsistent")]
-    Inconsistent { table: &'static str, column: &'static str, id: String },
+    Inconsistent {
+        table: &'static str,
+        column: &'static str,
+        id: String,
+    },
     /// Another worker has moved on meanwhile; nothing was written.
     #[error("another worker detects in this tenant")]
     Overtaken,

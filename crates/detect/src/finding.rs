@@ -53,7 +53,9 @@ impl fmt::Display for EntityKind {
 
 /// What a text was that should have named an entity kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a kind of entity (user, address, session, api_key, campaign, host, cloud_identity)")]
+#[error(
+    "`{0}` is not a kind of entity (user, address, session, api_key, campaign, host, cloud_identity)"
+)]
 pub struct ParseKindError(String);
 
 impl FromStr for EntityKind {
@@ -77,7 +79,11 @@ pub struct Entity {
 
 impl Entity {
     pub fn new(kind: EntityKind, value: impl Into<String>) -> Self {
-        Self { kind, value: value.into(), name: None }
+        Self {
+            kind,
+            value: value.into(),
+            name: None,
+        }
     }
 
     /// Whether both mean the same thing, whatever names they carry.

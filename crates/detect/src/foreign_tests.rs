@@ -55,7 +55,9 @@ fn run(detector: &mut TenantDetector, format: Format, bytes: &[u8]) -> (usize, V
 #[test]
 fn guessing_campaigns_of_a_real_server_are_found_and_its_administrator_is_not() {
     let test = "guessing_campaigns_of_a_real_server_are_found_and_its_administrator_is_not";
-    let Some(file) = shared(test, "sshd/auth.log") else { return };
+    let Some(file) = shared(test, "sshd/auth.log") else {
+        return;
+    };
     let bytes = std::fs::read(file).unwrap();
     let (_, findings) = run(&mut detector(&[RuleSource::Embedded]), Format::Sshd, &bytes);
     let mut streams: BTreeMap<&str, usize> = BTreeMap::new();
@@ -63,45 +65,72 @@ fn guessing_campaigns_of_a_real_server_are_found_and_its_administrator_is_not() 
         let is_first = usize::from(finding.dedup_key.ends_with("/0"));
         *streams.entry(finding.primary.value.as_str()).or_default() += is_first;
     }
-    println!("{} addresses found, {} findings", streams.len(), findings.len());
+    println!(
+        "{} addresses found, {} findings",
+        streams.len(),
+        findings.len()
+    );
     let mut wrong = BTreeSet::new();
     for (address, guesses) in TRUTH {
         let found = streams.contains_key(address);
-        println!("{} {address}: truth {guesses}, found {found}", if found == guesses { "hit " } else { "MISS" });
+        println!(
+            "{} {address}: truth {guesses}, found {found}",
+            if found == guesses { "hit " } else { "MISS" }
+        );
         if found != guesses {
             wrong.insert(address);
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
     // One stream per campaign: an address that comes back after more than a day begins another.
-    assert!(streams.values().all(|count| (1..=3).contains(count)), "{streams:?}");
+    assert!(
+        streams.values().all(|count| (1..=3).contains(count)),
+        "{streams:?}"
+    );
 }
 
 #[test]
 fn published_rules_run_over_a_real_cloud_account() {
     let test = "published_rules_run_over_a_real_cloud_account";
-    let (Some(logs), Some(rules)) = (shared(test, "cloudtrail"), shared(test, "sigma/rules")) else { return };
+    let (Some(logs), Some(rules)) = (shared(test, "cloudtrail"), shared(test, "sigma/rules"))
+    else {
+        return;
+    };
     let mut detector = detector(&[RuleSource::Folder(rules)]);
     let (mut folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) = (vec![logs], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
         }
     }
     files.retain(|file| file.extension().is_some_and(|ext| ext == "json"));
     files.sort();
     let (mut events, mut fired) = (0, BTreeMap::<String, usize>::new());
     for file in &files {
-        let (read, findings) = run(&mut detector, Format::CloudTrail, &std::fs::read(file).unwrap());
+        let (read, findings) = run(
+            &mut detector,
+            Format::CloudTrail,
+            &std::fs::read(file).unwrap(),
+        );
         events += read;
         for finding in findings {
-            assert!(finding.authors.is_some(), "the rule's licence asks for its authors: {}", finding.rule);
+            assert!(
+                finding.authors.is_some(),
+                "the rule's licence asks for its authors: {}",
+                finding.rule
+            );
             *fired.entry(finding.title).or_default() += 1;
         }
     }
     println!("{events} events of {} files", files.len());
-    fired.iter().for_each(|(title, count)| println!("{count:5}  {title}"));
+    for (title, count) in &fired {
+        println!("{count:5}  {title}");
+    }
     assert!(events > 2000, "{events}");
     assert!(fired.len() >= 5, "{fired:?}");
 }

@@ -40,7 +40,7 @@ pub(crate) enum Speech {
 
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    streams: HashMap<String, Stream>,
+    by_key: HashMap<String, Stream>,
     tick: u64,
     pub(crate) evicted: u64,
 }
@@ -59,15 +59,16 @@ impl Streams {
         self.make_room(key);
         self.tick += 1;
         let tick = self.tick;
-        let goes_on = self.streams.get(key).is_some_and(|stream| {
-            at <= stream.last_at.saturating_add(quiet) && at >= stream.first_at.saturating_sub(quiet)
+        let goes_on = self.by_key.get(key).is_some_and(|stream| {
+            at <= stream.last_at.saturating_add(quiet)
+                && at >= stream.first_at.saturating_sub(quiet)
         });
         if !goes_on {
             let stream = Stream::begin(uid, at, primary());
-            self.streams.insert(key.to_owned(), stream);
+            self.by_key.insert(key.to_owned(), stream);
         }
         let stream = self
-            .streams
+            .by_key
             .entry(key.to_owned())
             .or_insert_with(|| Stream::begin(uid, at, Entity::new(EntityKind::Host, "")));
         stream.touched = tick;
@@ -87,15 +88,15 @@ impl Streams {
     }
 
     fn make_room(&mut self, key: &str) {
-        if self.streams.len() < STREAMS || self.streams.contains_key(key) {
+        if self.by_key.len() < STREAMS || self.by_key.contains_key(key) {
             return;
         }
-        let mut touched: Vec<u64> = self.streams.values().map(|stream| stream.touched).collect();
+        let mut touched: Vec<u64> = self.by_key.values().map(|stream| stream.touched).collect();
         let (_, limit, _) = touched.select_nth_unstable(STREAMS / 10);
         let limit = *limit;
-        let before = self.streams.len();
-        self.streams.retain(|_, stream| stream.touched > limit);
-        self.evicted += (before - self.streams.len()) as u64;
+        let before = self.by_key.len();
+        self.by_key.retain(|_, stream| stream.touched > limit);
+        self.evicted += (before - self.by_key.len()) as u64;
     }
 }
 
@@ -135,7 +136,13 @@ impl Stream {
     }
 
     pub(crate) fn remember_event(&mut self, uid: &Arc<str>) {
-        if self.events.iter().rev().take(EVENTS).any(|known| known == uid) {
+        if self
+            .events
+            .iter()
+            .rev()
+            .take(EVENTS)
+            .any(|known| known == uid)
+        {
             return;
         }
         if self.events.len() >= EVENTS {

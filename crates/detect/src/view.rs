@@ -26,8 +26,15 @@ pub struct EventView<'a> {
 impl<'a> EventView<'a> {
     pub fn new(event: &'a Event) -> Self {
         let foreign = event.source.product != HUB;
-        let record = event.body.get("unmapped").and_then(Value::as_object).filter(|_| foreign);
-        Self { body: &event.body, record }
+        let record = event
+            .body
+            .get("unmapped")
+            .and_then(Value::as_object)
+            .filter(|_| foreign);
+        Self {
+            body: &event.body,
+            record,
+        }
     }
 
     fn find(&self, path: &str) -> Option<EventValue<'a>> {
@@ -35,7 +42,9 @@ impl<'a> EventView<'a> {
     }
 
     fn walk(&self, visit: &mut dyn FnMut(&'a str) -> bool) -> bool {
-        let words = ["message", "raw_data"].into_iter().filter_map(|key| self.body.get(key));
+        let words = ["message", "raw_data"]
+            .into_iter()
+            .filter_map(|key| self.body.get(key));
         let mut any = false;
         for value in words {
             any = true;
@@ -60,7 +69,11 @@ fn look_up<'a>(map: &'a Map<String, Value>, path: &str) -> Option<EventValue<'a>
     let value = map.get(head)?;
     let mut found = Vec::new();
     collect(value, rest, DEPTH, &mut found);
-    if found.len() > 1 { Some(EventValue::Array(found)) } else { found.pop() }
+    if found.len() > 1 {
+        Some(EventValue::Array(found))
+    } else {
+        found.pop()
+    }
 }
 
 fn collect<'a>(value: &'a Value, path: &str, depth: usize, out: &mut Vec<EventValue<'a>>) {
@@ -77,7 +90,9 @@ fn collect<'a>(value: &'a Value, path: &str, depth: usize, out: &mut Vec<EventVa
                 collect(value, rest, depth - 1, out);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, path, depth - 1, out)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect(item, path, depth - 1, out)),
         _ => {}
     }
 }
@@ -121,12 +136,18 @@ impl SigmaEvent for EventView<'_> {
     }
 
     fn top_level_keys(&self) -> Option<Vec<Cow<'_, str>>> {
-        let keys = self.body.keys().chain(self.record.into_iter().flat_map(Map::keys));
+        let keys = self
+            .body
+            .keys()
+            .chain(self.record.into_iter().flat_map(Map::keys));
         Some(keys.map(|key| Cow::Borrowed(key.as_str())).collect())
     }
 
     fn visit_top_level_keys(&self, visit: &mut dyn FnMut(&str)) -> bool {
-        self.body.keys().chain(self.record.into_iter().flat_map(Map::keys)).for_each(|key| visit(key));
+        self.body
+            .keys()
+            .chain(self.record.into_iter().flat_map(Map::keys))
+            .for_each(|key| visit(key));
         true
     }
 }
@@ -152,18 +173,30 @@ mod tests {
             "eventName": "StopLogging", "user": "native", "list": [{"k": "x"}, {"k": "y"}]}});
         let aws = event("aws", body.clone());
         let view = EventView::new(&aws);
-        let text = |path: &str| view.get_field(path).and_then(|v| v.as_str().map(Cow::into_owned));
+        let text = |path: &str| {
+            view.get_field(path)
+                .and_then(|v| v.as_str().map(Cow::into_owned))
+        };
         assert_eq!(text("eventName").as_deref(), Some("StopLogging"));
         assert_eq!(text("user.name").as_deref(), Some("a"));
-        assert!(matches!(view.get_field("list.k"), Some(EventValue::Array(both)) if both.len() == 2));
+        assert!(
+            matches!(view.get_field("list.k"), Some(EventValue::Array(both)) if both.len() == 2)
+        );
         let own = event("security_hub", body);
         assert!(EventView::new(&own).get_field("eventName").is_none());
-        assert!(EventView::new(&own).get_field("unmapped.eventName").is_some());
+        assert!(
+            EventView::new(&own)
+                .get_field("unmapped.eventName")
+                .is_some()
+        );
     }
 
     #[test]
     fn keywords_see_the_line_and_not_our_labels() {
-        let line = event("linux", json!({"raw_data": "segfault at", "metadata": {"p": "Security Hub"}}));
+        let line = event(
+            "linux",
+            json!({"raw_data": "segfault at", "metadata": {"p": "Security Hub"}}),
+        );
         let view = EventView::new(&line);
         assert!(view.any_string_value(&|text| text.contains("segfault")));
         assert!(!view.any_string_value(&|text| text.contains("Security")));

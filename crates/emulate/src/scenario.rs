@@ -191,6 +191,11 @@ impl Scenario {
     }
 }
 
+/// The JSON Schema of scenario files.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Scenario).to_value()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,9 +56,12 @@ pub(crate) struct ConfigArgs {
 
 impl Common {
     pub(crate) fn flags(&self) -> Vec<(&'static str, String, &'static str)> {
-        [("listen", &self.listen, "--listen"), ("data_dir", &self.data_dir, "--data-dir")]
-            .into_iter()
-            .filter_map(|(key, value, flag)| Some((key, value.clone()?, flag)))
-            .collect()
+        [
+            ("listen", &self.listen, "--listen"),
+            ("data_dir", &self.data_dir, "--data-dir"),
+        ]
+        .into_iter()
+        .filter_map(|(key, value, flag)| Some((key, value.clone()?, flag)))
+        .collect()
     }
 }

@@ -18,10 +18,18 @@ pub fn run(cli: Cli) -> Exit {
             Ok(Exit::Done)
         }
         Command::Config(args) => show_config(&args.common, args.check),
-        Command::Serve(common) => checked(&common).and_then(|config| with_runtime(start::serve(config))),
-        Command::Init(common) => checked(&common).and_then(|config| with_runtime(start::init(config))),
-        Command::Migrate(common) => checked(&common).and_then(|config| with_runtime(start::migrate(config))),
-        Command::Health(common) => checked(&common).and_then(|config| with_runtime(start::health(config))),
+        Command::Serve(common) => {
+            checked(&common).and_then(|config| with_runtime(start::serve(config)))
+        }
+        Command::Init(common) => {
+            checked(&common).and_then(|config| with_runtime(start::init(config)))
+        }
+        Command::Migrate(common) => {
+            checked(&common).and_then(|config| with_runtime(start::migrate(config)))
+        }
+        Command::Health(common) => {
+            checked(&common).and_then(|config| with_runtime(start::health(config)))
+        }
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {:#}", failure.error));
@@ -52,13 +60,21 @@ fn load(common: &Common) -> Result<Loaded, Failure> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    Ok(config::load(Inputs { file, environment, flags: common.flags() }))
+    Ok(config::load(Inputs {
+        file,
+        environment,
+        flags: common.flags(),
+    }))
 }
 
 fn checked(common: &Common) -> Result<Config, Failure> {
     load(common)?.config.map_err(|faults| {
         let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
-        let text = format!("the configuration has {} fault(s):\n{}", faults.len(), list.join("\n"));
+        let text = format!(
+            "the configuration has {} fault(s):\n{}",
+            faults.len(),
+            list.join("\n")
+        );
         Failure::new(Exit::Usage, anyhow::anyhow!(text))
     })
 }
@@ -67,7 +83,10 @@ fn show_config(common: &Common, check_only: bool) -> Result<Exit, Failure> {
     let loaded = load(common)?;
     if !check_only {
         for line in &loaded.lines {
-            say(&format!("{} = {:?}  # {}; {}", line.key, line.value, line.source, line.about));
+            say(&format!(
+                "{} = {:?}  # {}; {}",
+                line.key, line.value, line.source, line.about
+            ));
         }
     }
     match loaded.config {

@@ -19,7 +19,9 @@ pub(crate) struct Detection {
 
 impl std::fmt::Debug for Detection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Detection").field("rules", &self.rules.len()).finish_non_exhaustive()
+        f.debug_struct("Detection")
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -28,13 +30,32 @@ impl Detection {
     pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
         let mut sources = vec![RuleSource::Embedded];
         let folders = [&config.content.rules, &config.content.foreign_rules];
-        sources.extend(folders.into_iter().flatten().map(|folder| RuleSource::Folder(folder.clone())));
+        sources.extend(
+            folders
+                .into_iter()
+                .flatten()
+                .map(|folder| RuleSource::Folder(folder.clone())),
+        );
         let (rules, faults) = RuleSet::load(&sources);
         for fault in &faults {
-            tracing::warn!(file = fault.file, line = fault.line, reason = fault.reason, "a rule is not used");
+            tracing::warn!(
+                file = fault.file,
+                line = fault.line,
+                reason = fault.reason,
+                "a rule is not used"
+            );
         }
-        tracing::info!(rules.loaded = rules.len(), rules.refused = faults.len(), "the rules are loaded");
-        let playbooks = Playbooks::load(config.respond.playbooks.as_deref()).context("the playbooks do not load")?;
-        Ok(Self { rules: Arc::new(rules), playbooks: Arc::new(playbooks), faults: faults.len() })
+        tracing::info!(
+            rules.loaded = rules.len(),
+            rules.refused = faults.len(),
+            "the rules are loaded"
+        );
+        let playbooks = Playbooks::load(config.respond.playbooks.as_deref())
+            .context("the playbooks do not load")?;
+        Ok(Self {
+            rules: Arc::new(rules),
+            playbooks: Arc::new(playbooks),
+            faults: faults.len(),
+        })
     }
 }

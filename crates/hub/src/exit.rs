@@ -34,7 +34,10 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into() }
+        Self {
+            exit,
+            error: error.into(),
+        }
     }
 
     pub(crate) fn of_kind(kind: hub_base::ErrorKind, error: impl Into<anyhow::Error>) -> Self {

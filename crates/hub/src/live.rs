@@ -47,16 +47,29 @@ impl Kind {
 
 impl Live {
     pub(crate) fn count(&self, committed: &Committed) {
-        let batch = committed.event.at("unmapped.batch.accepted").and_then(Value::as_u64).unwrap_or(0);
+        let batch = committed
+            .event
+            .at("unmapped.batch.accepted")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
         let finding = u64::from(committed.operation == "finding.create");
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = totals.entry(committed.tenant).or_default();
         // A batch's own act stands for its events.
-        of_tenant.events += if committed.operation == hub_store::ingest::OPERATION { batch } else { 1 };
+        of_tenant.events += if committed.operation == hub_store::ingest::OPERATION {
+            batch
+        } else {
+            1
+        };
         of_tenant.findings += finding;
     }
 
     pub(crate) fn totals(&self, tenant: TenantId) -> Totals {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&tenant)
+            .copied()
+            .unwrap_or_default()
     }
 }

@@ -1,7 +1,6 @@
 //! What the server counts. Names are stable: dashboards and alerts rely on them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -51,8 +50,8 @@ struct All {
     findings: Counter,
     incidents: Counter,
     containment: Histogram,
-    ledger_entries: Counter,
-    sequencer_lag: Gauge<f64, AtomicU64>,
+    ledger_entries: Gauge,
+    ledger_backlog: Gauge,
     restarts: Family<Work, Counter>,
     rounds: Family<Work, Counter>,
     hashes_waiting: Gauge,
@@ -64,7 +63,9 @@ impl Metrics {
         let mut all = All {
             registry: hub_telemetry::metrics::registry("hub"),
             requests: Family::default(),
-            latency: Family::new_with_constructor(hub_telemetry::metrics::seconds as fn() -> Histogram),
+            latency: Family::new_with_constructor(
+                hub_telemetry::metrics::seconds as fn() -> Histogram,
+            ),
             connections: Gauge::default(),
             refused: Family::default(),
             authentications: Family::default(),
@@ -73,8 +74,8 @@ impl Metrics {
             findings: Counter::default(),
             incidents: Counter::default(),
             containment: hub_telemetry::metrics::seconds(),
-            ledger_entries: Counter::default(),
-            sequencer_lag: Gauge::default(),
+            ledger_entries: Gauge::default(),
+            ledger_backlog: Gauge::default(),
             restarts: Family::default(),
             rounds: Family::default(),
             hashes_waiting: Gauge::default(),
@@ -89,13 +90,24 @@ impl Metrics {
     }
 
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let labels = Request { method: method.to_owned(), route: route.to_owned(), status };
+        let labels = Request {
+            method: method.to_owned(),
+            route: route.to_owned(),
+            status,
+        };
         self.0.requests.get_or_create(&labels).inc();
-        self.0.latency.get_or_create(&Route { route: route.to_owned() }).observe(took.as_secs_f64());
+        self.0
+            .latency
+            .get_or_create(&Route {
+                route: route.to_owned(),
+            })
+            .observe(took.as_secs_f64());
     }
 
     pub(crate) fn connections_open(&self, open: usize) {
-        self.0.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.0
+            .connections
+            .set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn connections_refused(&self, why: &'static str) {
@@ -103,7 +115,10 @@ impl Metrics {
     }
 
     pub(crate) fn authenticated(&self, result: &'static str) {
-        self.0.authentications.get_or_create(&Result { result }).inc();
+        self.0
+            .authentications
+            .get_or_create(&Result { result })
+            .inc();
     }
 
     pub(crate) fn events_ingested(&self, events: u64) {
@@ -127,9 +142,12 @@ impl Metrics {
         self.0.containment.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn sequenced(&self, entries: u64, lag: Duration) {
-        self.0.ledger_entries.inc_by(entries);
-        self.0.sequencer_lag.set(lag.as_secs_f64());
+    /// Entries in all ledgers, and acts that wait for their place in one.
+    pub(crate) fn ledger(&self, entries: u64, waiting: i64) {
+        self.0
+            .ledger_entries
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.0.ledger_backlog.set(waiting);
     }
 
     pub(crate) fn worker_restarted(&self, worker: &'static str) {
@@ -141,30 +159,86 @@ impl Metrics {
     }
 
     pub(crate) fn hashes_waiting(&self, waiting: usize) {
-        self.0.hashes_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.0
+            .hashes_waiting
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn blocked_addresses(&self, blocked: usize) {
-        self.0.blocked_addresses.set(i64::try_from(blocked).unwrap_or(i64::MAX));
+        self.0
+            .blocked_addresses
+            .set(i64::try_from(blocked).unwrap_or(i64::MAX));
     }
 }
 
 fn register(all: &mut All) {
     let registry = &mut all.registry;
     registry.register("requests", "Requests answered", all.requests.clone());
-    registry.register("request_seconds", "Time to the response's head", all.latency.clone());
-    registry.register("connections_open", "Open connections", all.connections.clone());
-    registry.register("connections_refused", "Connections turned away or dropped, by reason", all.refused.clone());
-    registry.register("authentications", "Credentials checked, by result", all.authentications.clone());
-    registry.register("events_ingested", "Events stored durably", all.ingested.clone());
-    registry.register("access_overflow", "Requests whose access event was not kept", all.access_overflow.clone());
+    registry.register(
+        "request_seconds",
+        "Time to the response's head",
+        all.latency.clone(),
+    );
+    registry.register(
+        "connections_open",
+        "Open connections",
+        all.connections.clone(),
+    );
+    registry.register(
+        "connections_refused",
+        "Connections turned away or dropped, by reason",
+        all.refused.clone(),
+    );
+    registry.register(
+        "authentications",
+        "Credentials checked, by result",
+        all.authentications.clone(),
+    );
+    registry.register(
+        "events_ingested",
+        "Events stored durably",
+        all.ingested.clone(),
+    );
+    registry.register(
+        "access_overflow",
+        "Requests whose access event was not kept",
+        all.access_overflow.clone(),
+    );
     registry.register("findings", "Findings", all.findings.clone());
     registry.register("incidents", "Incidents opened", all.incidents.clone());
-    registry.register("containment_seconds", "First activity of an attack to containment", all.containment.clone());
-    registry.register("ledger_entries", "Entries sequenced by this process", all.ledger_entries.clone());
-    registry.register("sequencer_lag_seconds", "Time of the last sequencing round", all.sequencer_lag.clone());
-    registry.register("worker_restarts", "Workers restarted after a fault", all.restarts.clone());
-    registry.register("worker_rounds", "Rounds that workers made", all.rounds.clone());
-    registry.register("hashes_waiting", "Password checks waiting for a thread", all.hashes_waiting.clone());
-    registry.register("blocked_addresses", "Address blocks in force", all.blocked_addresses.clone());
+    registry.register(
+        "containment_seconds",
+        "First activity of an attack to containment",
+        all.containment.clone(),
+    );
+    registry.register(
+        "ledger_entries",
+        "Entries in all ledgers",
+        all.ledger_entries.clone(),
+    );
+    registry.register(
+        "ledger_backlog",
+        "Acts waiting for their place in a ledger",
+        all.ledger_backlog.clone(),
+    );
+    registry.register(
+        "worker_restarts",
+        "Workers restarted after a fault",
+        all.restarts.clone(),
+    );
+    registry.register(
+        "worker_rounds",
+        "Rounds that workers made",
+        all.rounds.clone(),
+    );
+    registry.register(
+        "hashes_waiting",
+        "Password checks waiting for a thread",
+        all.hashes_waiting.clone(),
+    );
+    registry.register(
+        "blocked_addresses",
+        "Address blocks in force",
+        all.blocked_addresses.clone(),
+    );
 }

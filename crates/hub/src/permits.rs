@@ -17,13 +17,20 @@ pub(crate) async fn decide(app: &App, cx: &Cx, action: Action) -> Result<bool, P
         (Action::Itself, Some(user)) => Resource::owned(cx.tenant(), user),
         _ => Resource::of(cx.tenant()),
     };
-    Ok(app.authorizer.decide(principal, action, resource).await?.allowed)
+    Ok(app
+        .authorizer
+        .decide(principal, action, resource)
+        .await?
+        .allowed)
 }
 
 /// The names of a person's roles, for tokens and views. None if they cannot be read just now: a decision never
 /// relies on them.
 pub(crate) async fn roles(app: &App, tenant: TenantId, user: UserId) -> Vec<String> {
-    app.authorizer.roles_of(tenant, user).await.unwrap_or_default()
+    app.authorizer
+        .roles_of(tenant, user)
+        .await
+        .unwrap_or_default()
 }
 
 /// What is given without asking anybody: there is nobody yet who could.
@@ -34,7 +41,12 @@ pub(crate) enum First {
 }
 
 impl First {
-    pub(crate) async fn give(self, tx: &mut WriteTx, user: UserId, name: &str) -> Result<(), hub_store::Error> {
+    pub(crate) async fn give(
+        self,
+        tx: &mut WriteTx,
+        user: UserId,
+        name: &str,
+    ) -> Result<(), hub_store::Error> {
         let role = match self {
             Self::Operator => "operator",
             Self::Owner => "owner",

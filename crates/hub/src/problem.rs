@@ -24,33 +24,57 @@ pub(crate) struct Problem {
 
 impl Problem {
     const fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, retry_after: None, cause: None }
+        Self {
+            status,
+            slug,
+            title,
+            detail: None,
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// Of a kind, saying nothing more.
     pub(crate) const fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Invalid => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not valid"),
+            ErrorKind::Invalid => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "The request is not valid",
+            ),
             ErrorKind::Unauthenticated => {
                 Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first")
             }
-            ErrorKind::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
-            ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here"),
-            ErrorKind::Conflict => {
-                Self::new(StatusCode::CONFLICT, "conflict", "The thing's state does not allow this")
+            ErrorKind::Forbidden => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this")
             }
-            ErrorKind::TooMany => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests").retry(1)
-            }
+            ErrorKind::NotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "There is no such thing here",
+            ),
+            ErrorKind::Conflict => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "The thing's state does not allow this",
+            ),
+            ErrorKind::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "Too many requests",
+            )
+            .retry(1),
             ErrorKind::Unavailable => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "Something the hub depends on does not answer",
             )
             .retry(2),
-            ErrorKind::Internal => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The hub made a mistake")
-            }
+            ErrorKind::Internal => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "The hub made a mistake",
+            ),
         }
     }
 
@@ -58,7 +82,10 @@ impl Problem {
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error) -> Self {
         let problem = Self::of(kind);
         match kind {
-            ErrorKind::Internal | ErrorKind::Unavailable => Self { cause: Some(chain(error)), ..problem },
+            ErrorKind::Internal | ErrorKind::Unavailable => Self {
+                cause: Some(chain(error)),
+                ..problem
+            },
             ErrorKind::Invalid
             | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
@@ -69,31 +96,60 @@ impl Problem {
     }
 
     pub(crate) const fn address_blocked() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "address-blocked", "This address is blocked")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "address-blocked",
+            "This address is blocked",
+        )
     }
 
     pub(crate) const fn cross_site() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "cross-site", "A cookie does not count in a request from another site")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-site",
+            "A cookie does not count in a request from another site",
+        )
     }
 
     pub(crate) const fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+        )
     }
 
     pub(crate) const fn malformed() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request could not be read")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "The request could not be read",
+        )
     }
 
     pub(crate) const fn media_type() -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body must be application/json")
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "The body must be application/json",
+        )
     }
 
     pub(crate) const fn method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "This address does not take this method")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "This address does not take this method",
+        )
     }
 
     pub(crate) const fn late() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long").retry(2)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "The answer took too long",
+        )
+        .retry(2)
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -106,10 +162,7 @@ impl Problem {
         self
     }
 
-    pub(crate) const fn status(&self) -> StatusCode {
-        self.status
-    }
-
+    /// What it says to the client, for pages.
     pub(crate) fn words(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.title)
     }
@@ -146,7 +199,10 @@ impl IntoResponse for Problem {
         }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -168,13 +224,20 @@ macro_rules! from_rooms {
     )*};
 }
 
-from_rooms!(hub_store::Error, hub_access::Error, hub_detect::Error, hub_respond::Error);
+from_rooms!(
+    hub_store::Error,
+    hub_access::Error,
+    hub_detect::Error,
+    hub_respond::Error
+);
 
 impl From<hub_identity::Error> for Problem {
     fn from(error: hub_identity::Error) -> Self {
         let problem = Self::from_error(error.kind(), &error);
         match error {
-            hub_identity::Error::TooMany { retry_after } => problem.retry(retry_after.as_secs().max(1)),
+            hub_identity::Error::TooMany { retry_after } => {
+                problem.retry(retry_after.as_secs().max(1))
+            }
             _ => problem,
         }
     }
@@ -187,8 +250,15 @@ mod tests {
     #[test]
     fn our_faults_keep_their_words_to_themselves() {
         let error = std::io::Error::other("disk 7 at /secret");
-        assert!(Problem::from_error(ErrorKind::Internal, &error).detail.is_none());
-        assert_eq!(Problem::from_error(ErrorKind::Invalid, &error).words(), "disk 7 at /secret");
+        assert!(
+            Problem::from_error(ErrorKind::Internal, &error)
+                .detail
+                .is_none()
+        );
+        assert_eq!(
+            Problem::from_error(ErrorKind::Invalid, &error).words(),
+            "disk 7 at /secret"
+        );
     }
 
     #[test]

@@ -54,20 +54,35 @@ struct Database {
 impl Database {
     async fn open(config: &Config) -> Result<Self, Failure> {
         if let Some(url) = &config.database.url {
-            let owner = config.database.owner_url.as_ref().map(|url| url.expose_secret());
+            let owner = config
+                .database
+                .owner_url
+                .as_ref()
+                .map(|url| url.expose_secret());
             let endpoints = Endpoints::from_urls(url.expose_secret(), owner)
                 .map_err(|error| Failure::of_kind(error.kind(), error))?;
-            return Ok(Self { endpoints, cluster: None });
+            return Ok(Self {
+                endpoints,
+                cluster: None,
+            });
         }
-        let cluster = PrivateCluster::start(&config.data_dir).await.map_err(unreachable)?;
+        let cluster = PrivateCluster::start(&config.data_dir)
+            .await
+            .map_err(unreachable)?;
         let endpoints = cluster.endpoints().map_err(unreachable)?;
-        Ok(Self { endpoints, cluster: Some(cluster) })
+        Ok(Self {
+            endpoints,
+            cluster: Some(cluster),
+        })
     }
 
     async fn migrate(&self) -> Result<(), Failure> {
-        let applied = migrations::run(&self.endpoints)
-            .await
-            .map_err(|error| Failure::of_kind(error.kind(), anyhow::Error::new(error).context("the database could not be migrated")))?;
+        let applied = migrations::run(&self.endpoints).await.map_err(|error| {
+            Failure::of_kind(
+                error.kind(),
+                anyhow::Error::new(error).context("the database could not be migrated"),
+            )
+        })?;
         for name in applied {
             tracing::info!(migration = name, "a migration was applied");
         }
@@ -91,12 +106,20 @@ fn prepare(config: &Config) -> Result<(), Failure> {
     hub_telemetry::logs::init(config.log.format, &config.log.level)
         .map_err(|error| Failure::new(Exit::Usage, error))?;
     data_dir(&config.data_dir)
-        .with_context(|| format!("the data directory `{}` cannot be used", config.data_dir.display()))
+        .with_context(|| {
+            format!(
+                "the data directory `{}` cannot be used",
+                config.data_dir.display()
+            )
+        })
         .map_err(unreachable)
 }
 
 fn data_dir(path: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
     // Group may be nobody of ours; others have no business here.
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o002 != 0 {
@@ -138,7 +161,9 @@ pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
 
 /// Shows the enrolment secret if this is the first start; true if it was.
 async fn first_start(store: &Store) -> Result<bool, Failure> {
-    let secret = enrolment::prepare(store).await.map_err(|error| Failure::of_kind(error.kind(), error))?;
+    let secret = enrolment::prepare(store)
+        .await
+        .map_err(|error| Failure::of_kind(error.kind(), error))?;
     if let Some(secret) = &secret {
         say(&format!("enrolment secret (shown once): {secret}"));
     }
@@ -149,16 +174,25 @@ async fn first_start(store: &Store) -> Result<bool, Failure> {
 pub(crate) async fn health(config: Config) -> Result<Exit, Failure> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     if config.tls.is_some() {
-        return TcpStream::connect(config.listen).await.map(|_| Exit::Done).map_err(unreachable);
+        return TcpStream::connect(config.listen)
+            .await
+            .map(|_| Exit::Done)
+            .map_err(unreachable);
     }
     let mut socket = TcpStream::connect(config.listen)
         .await
         .with_context(|| format!("nobody listens on {}", config.listen))
         .map_err(unreachable)?;
     let request = "GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.map_err(unreachable)?;
+    socket
+        .write_all(request.as_bytes())
+        .await
+        .map_err(unreachable)?;
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.map_err(unreachable)?;
+    socket
+        .read_to_string(&mut answer)
+        .await
+        .map_err(unreachable)?;
     let ready = answer.starts_with("HTTP/1.1 200");
     say(if ready { "ready" } else { "not ready" });
     Ok(if ready { Exit::Done } else { Exit::No })
@@ -176,7 +210,12 @@ pub(crate) async fn serve(config: Config) -> Result<Exit, Failure> {
     // The port first: a second server must not touch the first one's database.
     let listener = TcpListener::bind(config.listen)
         .await
-        .with_context(|| format!("cannot listen on {} (choose another with --listen)", config.listen))
+        .with_context(|| {
+            format!(
+                "cannot listen on {} (choose another with --listen)",
+                config.listen
+            )
+        })
         .map_err(unreachable)?;
     let database = Database::open(&config).await?;
     let done = run(&config, &database, listener, certificates).await;
@@ -195,21 +234,46 @@ async fn run(
     }
     let store = database.store(config);
     let address = listener.local_addr().map_err(unreachable)?;
-    let scheme = if certificates.is_some() { "https" } else { "http" };
-    let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
-    let (app, signer) = assemble(config, store, &url).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let scheme = if certificates.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("{scheme}://{address}"));
+    let (app, signer) =
+        assemble(config, store, &url).map_err(|error| Failure::new(Exit::Usage, error))?;
     workers::views::load(&app).await.map_err(unreachable)?;
     workers::start(&app, signer);
     first_start(&app.store).await?;
-    say(&format!("security-hub {} listening on {scheme}://{address}", env!("CARGO_PKG_VERSION")));
+    say(&format!(
+        "security-hub {} listening on {scheme}://{address}",
+        env!("CARGO_PKG_VERSION")
+    ));
     reload_on_hangup(certificates.clone()).map_err(unreachable)?;
     let stopping = stop_on_signal(&app).map_err(unreachable)?;
     let answer = pipeline::answer(app.clone(), crate::api::router(&app));
-    let door = Door::new(&config.limits, certificates, answer, app.metrics.clone(), stopping);
+    let door = Door::new(
+        &config.limits,
+        certificates,
+        answer,
+        app.metrics.clone(),
+        stopping,
+    );
     let cut_off = door.serve(listener, config.drain).await;
     let finished = app.crew.dismiss(WORKERS_FINISH).await;
-    tracing::info!(connections.cut_off = cut_off, workers.finished = finished, "stopped");
-    Ok(if cut_off == 0 && finished { Exit::Done } else { Exit::Interrupted })
+    tracing::info!(
+        connections.cut_off = cut_off,
+        workers.finished = finished,
+        "stopped"
+    );
+    Ok(if cut_off == 0 && finished {
+        Exit::Done
+    } else {
+        Exit::Interrupted
+    })
 }
 
 fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Arc<dyn Signer>)> {
@@ -222,10 +286,16 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
     });
     let metrics = Metrics::new();
-    let responding = hub_respond::actions::Deps { config: Arc::new(config.respond.clone()) };
+    let responding = hub_respond::actions::Deps {
+        config: Arc::new(config.respond.clone()),
+    };
     let app = App::new(Parts {
         verifier_key: VerifierKey::of(&*signer)?,
-        authenticator: Authenticator::new(store.clone(), Arc::clone(&tokens), Arc::clone(&revocations)),
+        authenticator: Authenticator::new(
+            store.clone(),
+            Arc::clone(&tokens),
+            Arc::clone(&revocations),
+        ),
         throttle: Throttle::new(hub_identity::throttle::Limits::default()),
         hashing: HashPool::start(threads, config.hash.queue)?,
         authorizer: Authorizer::new(store.clone())?,
@@ -251,7 +321,10 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
 
 /// SIGTERM or SIGINT begins the end; a second one changes nothing.
 fn stop_on_signal(app: &App) -> std::io::Result<watch::Receiver<Option<Instant>>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let told = app.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -270,7 +343,10 @@ fn reload_on_hangup(certificates: Option<Certificates>) -> std::io::Result<()> {
         while hangup.recv().await.is_some() {
             match certificates.as_ref().map(Certificates::reload) {
                 Some(Ok(())) => tracing::info!("the certificates were read again"),
-                Some(Err(error)) => tracing::error!(error = format!("{error:#}"), "the certificates stay as they were"),
+                Some(Err(error)) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the certificates stay as they were"
+                ),
                 None => {}
             }
         }

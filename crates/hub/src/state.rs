@@ -84,13 +84,19 @@ impl Parts {
 
     /// The hub's own work in a tenant.
     pub(crate) fn system(&self, tenant: TenantId, component: &'static str) -> Cx {
-        Cx { store: self.store.clone(), principal: Principal::system(tenant, component), origin: None }
+        Cx {
+            store: self.store.clone(),
+            principal: Principal::system(tenant, component),
+            origin: None,
+        }
     }
 
     /// The id in the device cookie, if it came along and its tag verifies.
     pub(crate) fn device(&self, headers: &HeaderMap) -> Option<String> {
         let (id, tag) = crate::front::admit::cookie(headers, DEVICE_COOKIE)?.split_once('.')?;
-        self.ring.device_tag_verifies(id, tag).then(|| id.to_owned())
+        self.ring
+            .device_tag_verifies(id, tag)
+            .then(|| id.to_owned())
     }
 
     /// A new device cookie's value.

@@ -46,10 +46,20 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
         LogFormat::Text => false,
     };
     let done = if json {
-        let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let lines = fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false);
         base.with(lines.with_writer(std::io::stderr)).try_init()
     } else {
-        base.with(fmt::layer().with_ansi(terminal).with_target(false).with_writer(std::io::stderr)).try_init()
+        base.with(
+            fmt::layer()
+                .with_ansi(terminal)
+                .with_target(false)
+                .with_writer(std::io::stderr),
+        )
+        .try_init()
     };
     done.map_err(Error::Twice)
 }
@@ -59,7 +69,10 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
 /// # Errors
 /// A filter that does not parse.
 pub fn parse_filter(filter: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(filter).map_err(|source| Error::Filter { text: filter.to_owned(), source })
+    EnvFilter::try_new(filter).map_err(|source| Error::Filter {
+        text: filter.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

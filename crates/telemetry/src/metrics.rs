@@ -8,8 +8,9 @@ use prometheus_client::registry::Registry;
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds in seconds for durations from a fraction of a millisecond to half a minute.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
 
 /// An empty registry whose metrics' names begin with `prefix_`.
 pub fn registry(prefix: &str) -> Registry {
@@ -41,6 +42,9 @@ mod tests {
         registry.register("served", "Requests served", served.clone());
         served.inc();
         let text = print(&registry);
-        assert!(text.contains("hub_served_total 1") && text.ends_with("# EOF\n"), "{text}");
+        assert!(
+            text.contains("hub_served_total 1") && text.ends_with("# EOF\n"),
+            "{text}"
+        );
     }
 }

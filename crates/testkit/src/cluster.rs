@@ -69,8 +69,8 @@ fn open() -> anyhow::Result<Cluster> {
     let fresh = !server.is_running();
     if fresh {
         server.start()?;
-        watchdog(&use_path, &server.data)?;
     }
+    watchdog(&use_path, &server.data, &home.join("watchdog.lock"))?;
     let superuser = server.url(SUPERUSER, "postgres");
     let build = format!("build_{}", std::process::id());
     let owner = server.url("hub_owner", &build);
@@ -122,8 +122,10 @@ fn settings() -> Vec<String> {
 }
 
 /// Every 5 s: is the cluster held by any process? After 60 s without, it is stopped, under the exclusive lock,
-/// so that a test that comes in between waits and then starts it anew.
+/// so that a test that comes in between waits and then starts it anew. A lock of its own keeps it the only one.
 const WATCHDOG: &str = r#"
+exec 9>>"$3"
+flock -n 9 || exit 0
 idle=0
 while sleep 5; do
   [ -f "$2/postmaster.pid" ] || exit 0
@@ -136,11 +138,17 @@ while sleep 5; do
 done
 "#;
 
-fn watchdog(use_lock: &Path, data: &Path) -> anyhow::Result<()> {
+fn watchdog(use_lock: &Path, data: &Path, only: &Path) -> anyhow::Result<()> {
+    let lock = File::create(only)?;
+    if lock.try_lock().is_err() {
+        return Ok(());
+    }
+    drop(lock);
     Command::new("sh")
         .args(["-c", WATCHDOG, "hub-testkit-watchdog"])
         .arg(use_lock)
         .arg(data)
+        .arg(only)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

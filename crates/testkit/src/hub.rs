@@ -157,7 +157,7 @@ impl Setting {
             secret: None,
             log,
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while hub.url.is_empty() {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => hub.read(&line),

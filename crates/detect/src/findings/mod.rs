@@ -34,10 +34,19 @@ pub(crate) fn act(finding: &Finding) -> Act {
         .with("finding_info.uid", finding.id.to_string())
         .with("finding_info.title", finding.title.clone())
         .with("finding_info.analytic.uid", finding.rule.clone())
-        .with("finding_info.first_seen_time", finding.first_event_at.unix_millis())
-        .with("finding_info.last_seen_time", finding.last_event_at.unix_millis())
+        .with(
+            "finding_info.first_seen_time",
+            finding.first_event_at.unix_millis(),
+        )
+        .with(
+            "finding_info.last_seen_time",
+            finding.last_event_at.unix_millis(),
+        )
         .with("unmapped.finding.primary.kind", finding.primary.kind.name())
-        .with("unmapped.finding.primary.value", finding.primary.value.clone())
+        .with(
+            "unmapped.finding.primary.value",
+            finding.primary.value.clone(),
+        )
         .with("unmapped.finding.techniques", finding.techniques.clone())
         .with("unmapped.finding.count", finding.count)
 }

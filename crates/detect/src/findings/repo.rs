@@ -66,19 +66,26 @@ pub(crate) async fn list(
 pub(crate) async fn by_ids(tx: &mut Tx, ids: &[FindingId]) -> Result<Vec<Finding>, Error> {
     let tenant = tx.tenant().uuid();
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query("select * from finding where tenant_id = $1 and id = any($2) order by id")
-        .bind(tenant)
-        .bind(ids)
-        .fetch_all(tx.conn())
-        .await?;
+    let rows =
+        sqlx::query("select * from finding where tenant_id = $1 and id = any($2) order by id")
+            .bind(tenant)
+            .bind(ids)
+            .fetch_all(tx.conn())
+            .await?;
     rows.iter().map(finding).collect()
 }
 
 fn finding(row: &PgRow) -> Result<Finding, Error> {
     let id: Uuid = row.try_get("id")?;
-    let fault = |column| Error::Inconsistent { table: "finding", column, id: id.to_string() };
+    let fault = |column| Error::Inconsistent {
+        table: "finding",
+        column,
+        id: id.to_string(),
+    };
     let at = |column: &str| -> Result<Timestamp, Error> {
-        Ok(Timestamp::from_offset(row.try_get::<OffsetDateTime, _>(column)?))
+        Ok(Timestamp::from_offset(
+            row.try_get::<OffsetDateTime, _>(column)?,
+        ))
     };
     let kind: String = row.try_get("primary_kind")?;
     let entities: Vec<Entity> = serde_json::from_value(row.try_get::<Value, _>("entities")?)

@@ -38,7 +38,9 @@ impl LocationKind {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Office, Self::Vpn, Self::Mobile, Self::Other].into_iter().find(|k| k.name() == text)
+        [Self::Office, Self::Vpn, Self::Mobile, Self::Other]
+            .into_iter()
+            .find(|k| k.name() == text)
     }
 }
 
@@ -84,7 +86,10 @@ fn validate(locations: &[Location]) -> Result<(), Error> {
     let mut names = HashSet::new();
     let mut networks = HashSet::new();
     let fault = |name: &str, reason: String| {
-        Err(Error::Location { name: name.chars().take(100).collect(), reason })
+        Err(Error::Location {
+            name: name.chars().take(100).collect(),
+            reason,
+        })
     };
     if locations.len() > MOST {
         return fault("", format!("more than {MOST} locations"));
@@ -98,13 +103,22 @@ fn validate(locations: &[Location]) -> Result<(), Error> {
             return fault(name, "there are two of that name".into());
         }
         if !(-90.0..=90.0).contains(&location.latitude) {
-            return fault(name, "its latitude must be between -90 and 90 degrees".into());
+            return fault(
+                name,
+                "its latitude must be between -90 and 90 degrees".into(),
+            );
         }
         if !(-180.0..=180.0).contains(&location.longitude) {
-            return fault(name, "its longitude must be between -180 and 180 degrees".into());
+            return fault(
+                name,
+                "its longitude must be between -180 and 180 degrees".into(),
+            );
         }
         if location.country.chars().count() > 100 || location.city.chars().count() > 100 {
-            return fault(name, "its country and city must have at most 100 characters".into());
+            return fault(
+                name,
+                "its country and city must have at most 100 characters".into(),
+            );
         }
         if location.cidrs.is_empty() {
             return fault(name, "it names no network".into());
@@ -137,12 +151,18 @@ impl Map {
             .flat_map(|(n, location)| location.cidrs.iter().map(move |cidr| (cidr.trunc(), n)))
             .collect();
         networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
-        Self { locations, networks }
+        Self {
+            locations,
+            networks,
+        }
     }
 
     pub(crate) fn find(&self, address: IpAddr) -> Option<&Location> {
         let address = address.to_canonical();
-        let (_, n) = self.networks.iter().find(|(network, _)| network.contains(&address))?;
+        let (_, n) = self
+            .networks
+            .iter()
+            .find(|(network, _)| network.contains(&address))?;
         self.locations.get(*n)
     }
 }
@@ -151,7 +171,8 @@ impl Map {
 pub fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
     let (lat1, lat2) = (from.0.to_radians(), to.0.to_radians());
     let half = |a: f64, b: f64| ((b - a) / 2.0).sin().powi(2);
-    let h = half(lat1, lat2) + lat1.cos() * lat2.cos() * half(from.1.to_radians(), to.1.to_radians());
+    let h =
+        half(lat1, lat2) + lat1.cos() * lat2.cos() * half(from.1.to_radians(), to.1.to_radians());
     2.0 * EARTH_KM * h.clamp(0.0, 1.0).sqrt().asin()
 }
 
@@ -175,7 +196,10 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_wins() {
-        let map = Map::new(vec![place("wide", "10.0.0.0/8"), place("near", "10.1.0.0/16")]);
+        let map = Map::new(vec![
+            place("wide", "10.0.0.0/8"),
+            place("near", "10.1.0.0/16"),
+        ]);
         let name = |text: &str| map.find(text.parse().unwrap()).map(|l| l.name.as_str());
         assert_eq!(name("10.1.2.3"), Some("near"));
         assert_eq!(name("10.2.2.3"), Some("wide"));

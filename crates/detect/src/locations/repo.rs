@@ -20,12 +20,24 @@ pub(super) async fn list(tx: &mut Tx) -> Result<Vec<Location>, Error> {
 
 fn location(row: Row) -> Result<Location, Error> {
     let (name, cidrs, country, city, latitude, longitude, kind, trusted) = row;
-    let fault =
-        |column| Error::Inconsistent { table: "named_location", column, id: name.clone() };
+    let fault = |column| Error::Inconsistent {
+        table: "named_location",
+        column,
+        id: name.clone(),
+    };
     let cidrs: Result<Vec<IpNet>, _> = cidrs.iter().map(|cidr| cidr.parse()).collect();
     let cidrs = cidrs.map_err(|_| fault("cidrs"))?;
     let kind = LocationKind::parse(&kind).ok_or_else(|| fault("kind"))?;
-    Ok(Location { name, cidrs, country, city, latitude, longitude, kind, trusted })
+    Ok(Location {
+        name,
+        cidrs,
+        country,
+        city,
+        latitude,
+        longitude,
+        kind,
+        trusted,
+    })
 }
 
 pub(super) async fn clear(tx: &mut Tx) -> Result<(), Error> {

@@ -1,12 +1,10 @@
 //! What the models take from an event that succeeded.
 
-use super::{
-    Facts, OF_A_SUBJECT, Place, Profiles, SESSIONS, SUBJECTS, Seen, Session, Subject,
-};
+use super::{Facts, OF_A_SUBJECT, Place, Profiles, SESSIONS, SUBJECTS, Seen, Session, Subject};
 use crate::locations::{Location, LocationKind};
 
 /// A source or device seen again is written at most this often.
-const WRITE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+const WRITE_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
 
 impl Profiles {
     pub(super) fn learn(
@@ -31,21 +29,28 @@ impl Profiles {
                 *self.seen.entry(source.clone()).or_default() += 1;
             }
             if note(&mut known.sources, source, facts, is_first) {
-                self.dirty.sources.insert((subject.to_owned(), source.clone()));
+                self.dirty
+                    .sources
+                    .insert((subject.to_owned(), source.clone()));
             }
         }
         if let Some(device) = facts.device.as_ref().filter(|_| facts.is_login()) {
             let is_first = known.devices.is_empty();
             if note(&mut known.devices, device, facts, is_first) {
-                self.dirty.devices.insert((subject.to_owned(), device.clone()));
+                self.dirty
+                    .devices
+                    .insert((subject.to_owned(), device.clone()));
             }
         }
-        let place = location.filter(|l| !matches!(l.kind, LocationKind::Vpn | LocationKind::Mobile));
+        let place =
+            location.filter(|l| !matches!(l.kind, LocationKind::Vpn | LocationKind::Mobile));
         if let Some(location) = place.filter(|_| facts.is_login())
             && known.place.is_none_or(|last| last.at < facts.at)
         {
-            known.place =
-                Some(Place { point: (location.latitude, location.longitude), at: facts.at });
+            known.place = Some(Place {
+                point: (location.latitude, location.longitude),
+                at: facts.at,
+            });
             self.dirty.places.insert(subject.to_owned());
         }
         if facts.is_login() {
@@ -54,7 +59,9 @@ impl Profiles {
     }
 
     fn begin_session(&mut self, facts: &Facts) {
-        let (Some(session), Some(address)) = (&facts.session, &facts.address) else { return };
+        let (Some(session), Some(address)) = (&facts.session, &facts.address) else {
+            return;
+        };
         if self.sessions.contains_key(session) {
             return;
         }
@@ -90,7 +97,10 @@ impl Profiles {
         self.subjects.retain(|_, subject| {
             let stays = subject.touched > limit;
             if !stays {
-                subject.sources.keys().for_each(|source| forget(seen, source));
+                subject
+                    .sources
+                    .keys()
+                    .for_each(|source| forget(seen, source));
             }
             stays
         });
@@ -103,7 +113,11 @@ impl Profiles {
             return;
         }
         *self.seen.entry(source.clone()).or_default() += 1;
-        self.subjects.entry(subject).or_default().sources.insert(source, seen);
+        self.subjects
+            .entry(subject)
+            .or_default()
+            .sources
+            .insert(source, seen);
     }
 
     pub(crate) fn known(&mut self, subject: &str) -> Option<&mut Subject> {
@@ -135,10 +149,20 @@ fn note(
         return is_due;
     }
     if all.len() >= OF_A_SUBJECT
-        && let Some(oldest) = all.iter().min_by_key(|(_, seen)| seen.last_at).map(|(name, _)| name.clone())
+        && let Some(oldest) = all
+            .iter()
+            .min_by_key(|(_, seen)| seen.last_at)
+            .map(|(name, _)| name.clone())
     {
         all.remove(&oldest);
     }
-    all.insert(name.to_owned(), Seen { first_at: facts.at, last_at: facts.at, is_first });
+    all.insert(
+        name.to_owned(),
+        Seen {
+            first_at: facts.at,
+            last_at: facts.at,
+            is_first,
+        },
+    );
     true
 }

@@ -19,7 +19,7 @@ use crate::locations::{self, Location, LocationKind, Map};
 use crate::view::HUB;
 
 /// How long a new source must be known before it is familiar.
-pub const PROBATION: Duration = Duration::from_secs(3600);
+pub const PROBATION: Duration = Duration::from_hours(1);
 /// Users and keys in memory at most; the one that was quiet the longest goes.
 pub(crate) const SUBJECTS: usize = 50_000;
 pub(crate) const SESSIONS: usize = 100_000;
@@ -101,7 +101,8 @@ impl Facts {
         let subject = if operation.starts_with("session.") || operation.starts_with("token.") {
             text("user.uid").or_else(|| text("actor.user.uid"))
         } else {
-            key.or_else(|| text("actor.user.uid")).or_else(|| text("user.uid"))
+            key.or_else(|| text("actor.user.uid"))
+                .or_else(|| text("user.uid"))
         };
         Self {
             at: event.time,
@@ -158,13 +159,16 @@ impl Profiles {
         let Some(subject) = facts.subject.clone() else {
             if facts.address.is_some() {
                 event.set("unmapped.source.familiar", false);
-                event.set("unmapped.source.seen", self.is_seen(&sources(&facts, location, true)));
+                event.set(
+                    "unmapped.source.seen",
+                    self.is_seen(&sources(&facts, location)),
+                );
             }
             return;
         };
-        let sources = sources(&facts, location, false);
+        let sources = sources(&facts, location);
         if !sources.is_empty() {
-            self.compare_source(event, &facts, &subject, &sources, location);
+            self.compare_source(event, &facts, &subject, &sources);
         }
         if facts.operation.starts_with("session.") {
             self.compare_device(event, &facts, &subject);
@@ -175,28 +179,27 @@ impl Profiles {
         self.learn(&facts, &subject, &sources, location);
     }
 
-    fn compare_source(
-        &self,
-        event: &mut Event,
-        facts: &Facts,
-        subject: &str,
-        sources: &[String],
-        location: Option<&Location>,
-    ) {
-        let known = self.subjects.get(subject).filter(|subject| !subject.sources.is_empty());
+    fn compare_source(&self, event: &mut Event, facts: &Facts, subject: &str, sources: &[String]) {
+        let known = self
+            .subjects
+            .get(subject)
+            .filter(|subject| !subject.sources.is_empty());
         let is_first = known.is_none_or(|known| {
-            sources.iter().any(|source| known.sources.get(source).is_some_and(|seen| seen.is_first))
+            sources
+                .iter()
+                .any(|source| known.sources.get(source).is_some_and(|seen| seen.is_first))
         });
         let is_old = known.is_some_and(|known| {
-            sources.iter().filter_map(|source| known.sources.get(source)).any(|seen| {
-                facts.at.since(seen.first_at) >= PROBATION
-            })
+            sources
+                .iter()
+                .filter_map(|source| known.sources.get(source))
+                .any(|seen| facts.at.since(seen.first_at) >= PROBATION)
         });
         // A failure proves nobody's habits: of a user without any, it is not familiar.
         let familiar = is_old || (is_first && (facts.succeeded || known.is_some()));
         event.set("unmapped.source.familiar", familiar);
         event.set("unmapped.source.first", known.is_none());
-        event.set("unmapped.source.seen", self.is_seen(&self::sources(facts, location, true)));
+        event.set("unmapped.source.seen", self.is_seen(sources));
     }
 
     fn is_seen(&self, sources: &[String]) -> bool {
@@ -209,12 +212,17 @@ impl Profiles {
         // The first device of a user that can be recognised at all: its cookie came from an earlier sign-in.
         let is_first = facts.device.is_some() && known.is_none_or(|known| known.devices.is_empty());
         let familiar = facts.device.as_ref().is_some_and(|device| {
-            known.and_then(|known| known.devices.get(device)).is_some_and(|seen| {
-                // The login that brought the device does not vouch for itself when it is read again.
-                seen.is_first || seen.first_at < facts.at
-            })
+            known
+                .and_then(|known| known.devices.get(device))
+                .is_some_and(|seen| {
+                    // The login that brought the device does not vouch for itself when it is read again.
+                    seen.is_first || seen.first_at < facts.at
+                })
         });
-        event.set("unmapped.device.familiar", familiar || (facts.succeeded && (is_new_user || is_first)));
+        event.set(
+            "unmapped.device.familiar",
+            familiar || (facts.succeeded && (is_new_user || is_first)),
+        );
     }
 
     fn compare_place(
@@ -225,8 +233,12 @@ impl Profiles {
         location: Option<&Location>,
     ) {
         // A trusted network or a VPN says nothing of where the person is, or that it is the person.
-        let Some(location) = location.filter(|l| !l.trusted && l.kind != LocationKind::Vpn) else { return };
-        let Some(last) = self.subjects.get(subject).and_then(|known| known.place) else { return };
+        let Some(location) = location.filter(|l| !l.trusted && l.kind != LocationKind::Vpn) else {
+            return;
+        };
+        let Some(last) = self.subjects.get(subject).and_then(|known| known.place) else {
+            return;
+        };
         if last.at >= facts.at {
             return;
         }
@@ -241,8 +253,14 @@ impl Profiles {
         if facts.operation == "session.begin" {
             return;
         }
-        let Some(address) = &facts.address else { return };
-        let Some(began) = facts.session.as_ref().and_then(|session| self.sessions.get(session)) else {
+        let Some(address) = &facts.address else {
+            return;
+        };
+        let Some(began) = facts
+            .session
+            .as_ref()
+            .and_then(|session| self.sessions.get(session))
+        else {
             return;
         };
         let moved = began.address != *address && began.user_agent != facts.user_agent;
@@ -250,12 +268,14 @@ impl Profiles {
     }
 }
 
-/// The names under which the event's origin is remembered. Of locations, for what one person's success says of
-/// others, only trusted ones count.
-fn sources(facts: &Facts, location: Option<&Location>, trusted_only: bool) -> Vec<String> {
-    let address = facts.address.iter().map(|address| format!("address:{address}"));
-    let location = location.filter(|location| !trusted_only || location.trusted);
-    address.chain(location.map(|location| format!("location:{}", location.name))).collect()
+/// The names under which the event's origin is remembered: its address, and the named location it lies in.
+fn sources(facts: &Facts, location: Option<&Location>) -> Vec<String> {
+    let address = facts
+        .address
+        .iter()
+        .map(|address| format!("address:{address}"));
+    let location = location.map(|location| format!("location:{}", location.name));
+    address.chain(location).collect()
 }
 
 /// How much an event stands for: its count of requests or of records, whichever is more; at least 1.

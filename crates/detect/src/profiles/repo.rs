@@ -40,11 +40,19 @@ pub(crate) async fn load(tx: &mut Tx, profiles: &mut Profiles) -> Result<(), Err
 }
 
 const fn seen_at(first_at: Timestamp, last_at: Timestamp, is_first: bool) -> Seen {
-    Seen { first_at, last_at, is_first }
+    Seen {
+        first_at,
+        last_at,
+        is_first,
+    }
 }
 
 fn seen(first: OffsetDateTime, last: OffsetDateTime, is_first: bool) -> Seen {
-    seen_at(Timestamp::from_offset(first), Timestamp::from_offset(last), is_first)
+    seen_at(
+        Timestamp::from_offset(first),
+        Timestamp::from_offset(last),
+        is_first,
+    )
 }
 
 async fn load_places(tx: &mut Tx, profiles: &mut Profiles) -> Result<(), Error> {
@@ -60,7 +68,10 @@ async fn load_places(tx: &mut Tx, profiles: &mut Profiles) -> Result<(), Error> 
     for (subject, latitude, longitude, at) in rows {
         if let Some(known) = profiles.known(&subject) {
             let at = Timestamp::from_offset(at);
-            known.place = Some(Place { point: (latitude, longitude), at });
+            known.place = Some(Place {
+                point: (latitude, longitude),
+                at,
+            });
         }
     }
     Ok(())
@@ -78,7 +89,15 @@ async fn load_sessions(tx: &mut Tx, profiles: &mut Profiles) -> Result<(), Error
     .await?;
     for (session, address, user_agent, at) in rows {
         let last_at = Timestamp::from_offset(at);
-        profiles.sessions.insert(session, Session { address, user_agent, last_at, touched: 0 });
+        profiles.sessions.insert(
+            session,
+            Session {
+                address,
+                user_agent,
+                last_at,
+                touched: 0,
+            },
+        );
     }
     Ok(())
 }
@@ -115,7 +134,9 @@ async fn save_seen(tx: &mut Tx, profiles: &Profiles, table: Table) -> Result<(),
     let (mut subjects, mut names, mut first, mut last, mut is_first) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (subject, name) in dirty {
-        let Some(known) = profiles.subjects.get(subject) else { continue };
+        let Some(known) = profiles.subjects.get(subject) else {
+            continue;
+        };
         let all = match table {
             Table::Sources => &known.sources,
             Table::Devices => &known.devices,
@@ -144,9 +165,12 @@ async fn save_seen(tx: &mut Tx, profiles: &Profiles, table: Table) -> Result<(),
 }
 
 async fn save_places(tx: &mut Tx, profiles: &Profiles) -> Result<(), Error> {
-    let (mut subjects, mut lat, mut long, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut subjects, mut lat, mut long, mut at) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for subject in &profiles.dirty.places {
-        let Some(place) = profiles.subjects.get(subject).and_then(|known| known.place) else { continue };
+        let Some(place) = profiles.subjects.get(subject).and_then(|known| known.place) else {
+            continue;
+        };
         subjects.push(subject.as_str());
         lat.push(place.point.0);
         long.push(place.point.1);
@@ -173,9 +197,12 @@ async fn save_places(tx: &mut Tx, profiles: &Profiles) -> Result<(), Error> {
 }
 
 async fn save_sessions(tx: &mut Tx, profiles: &Profiles) -> Result<(), Error> {
-    let (mut ids, mut addresses, mut agents, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut addresses, mut agents, mut at) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for id in &profiles.dirty.sessions {
-        let Some(session) = profiles.sessions.get(id) else { continue };
+        let Some(session) = profiles.sessions.get(id) else {
+            continue;
+        };
         ids.push(id.as_str());
         addresses.push(session.address.as_str());
         agents.push(session.user_agent.as_str());

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::finding::EntityKind;
 
 /// Quiet that ends a stream of findings of a plain detection rule.
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,9 @@ pub(crate) struct HubBlock {
 
 impl HubBlock {
     pub(crate) fn parse(value: Option<&Value>) -> Result<Self, String> {
-        let Some(value) = value else { return Ok(Self::default()) };
+        let Some(value) = value else {
+            return Ok(Self::default());
+        };
         serde_json::from_value(value.clone()).map_err(|fault| format!("`hub`: {fault}"))
     }
 
@@ -50,6 +52,9 @@ impl HubBlock {
 
     /// Whether findings of the rule name entities of `kind`.
     pub(crate) fn names(&self, kind: EntityKind) -> bool {
-        self.entities.as_ref().is_none_or(|kinds| kinds.contains(&kind)) || self.primary == Some(kind)
+        self.entities
+            .as_ref()
+            .is_none_or(|kinds| kinds.contains(&kind))
+            || self.primary == Some(kind)
     }
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use hub_events::Severity;
 use rsigma_eval::correlation::compile_correlation;
 use rsigma_eval::{CompiledRule, Engine, compile_rule};
-use rsigma_parser::{CorrelationRule, CorrelationType, Level, SigmaRule, WindowMode, parse_sigma_yaml};
+use rsigma_parser::{
+    ConditionOperator, CorrelationRule, CorrelationType, Level, SigmaRule, WindowMode,
+    parse_sigma_yaml,
+};
 
 use super::{Correlation, HubBlock, PACK, Partition, Route, Rule, RuleFault, RuleSet, RuleSource};
 
@@ -27,7 +30,12 @@ impl Place {
         let reason = reason.to_string();
         // The YAML reader counts within the document.
         let (line, column) = position(&reason).map_or((0, None), |(l, c)| (l.saturating_sub(1), c));
-        RuleFault { file: self.file.clone(), line: self.line + line, column, reason }
+        RuleFault {
+            file: self.file.clone(),
+            line: self.line + line,
+            column,
+            reason,
+        }
     }
 }
 
@@ -35,7 +43,10 @@ impl Place {
 fn position(text: &str) -> Option<(usize, Option<usize>)> {
     let number = |after: &str| {
         let rest = text.split_once(after)?.1;
-        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
     };
     Some((number("line ")?, number("column ")))
 }
@@ -90,7 +101,9 @@ impl Loader {
         }
         paths.sort();
         for path in paths {
-            let is_rule = path.extension().is_some_and(|ext| ext == "yml" || ext == "yaml");
+            let is_rule = path
+                .extension()
+                .is_some_and(|ext| ext == "yml" || ext == "yaml");
             if path.is_dir() {
                 if path.file_name().is_none_or(|name| name != "tests") {
                     self.folder(root, &path);
@@ -102,21 +115,38 @@ impl Loader {
     }
 
     fn file(&mut self, root: &Path, path: &Path) {
-        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
-        let place = Place { file: name, line: 1 };
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(path)
+            .display()
+            .to_string();
+        let place = Place {
+            file: name,
+            line: 1,
+        };
         let too_large = std::fs::metadata(path).is_ok_and(|meta| meta.len() > LARGEST);
         if too_large {
-            return self.faults.push(place.fault("larger than 1 MiB: not a rule"));
+            return self
+                .faults
+                .push(place.fault("larger than 1 MiB: not a rule"));
         }
         match std::fs::read_to_string(path) {
             Ok(text) => self.text(&place.file, &text),
-            Err(error) => self.faults.push(place.fault(format!("cannot be read: {error}"))),
+            Err(error) => self
+                .faults
+                .push(place.fault(format!("cannot be read: {error}"))),
         }
     }
 
     fn text(&mut self, file: &str, text: &str) {
         for (line, document) in documents(text) {
-            self.document(&Place { file: file.to_owned(), line }, document);
+            self.document(
+                &Place {
+                    file: file.to_owned(),
+                    line,
+                },
+                document,
+            );
         }
     }
 
@@ -125,7 +155,8 @@ impl Loader {
             Ok(collection) => collection,
             Err(error) => return self.faults.push(place.fault(error)),
         };
-        self.faults.extend(collection.errors.iter().map(|error| place.fault(error)));
+        self.faults
+            .extend(collection.errors.iter().map(|error| place.fault(error)));
         for filter in &collection.filters {
             let reason = format!("`{}`: filter documents are not used here", filter.title);
             self.faults.push(place.fault(reason));
@@ -152,7 +183,10 @@ impl Loader {
     fn id(&mut self, id: Option<&str>, place: &Place) -> Result<String, String> {
         let id = id.map_or_else(|| format!("{}:{}", place.file, place.line), str::to_owned);
         if let Some(first) = self.seen.get(&id) {
-            return Err(format!("the id `{id}` is taken by {}:{}", first.file, first.line));
+            return Err(format!(
+                "the id `{id}` is taken by {}:{}",
+                first.file, first.line
+            ));
         }
         self.seen.insert(id.clone(), place.clone());
         Ok(id)
@@ -171,18 +205,36 @@ impl Loader {
         let mut compiled = compile_rule(&rule).map_err(|error| error.to_string())?;
         let hub = HubBlock::parse(compiled.custom_attributes.get("hub"))?;
         let id = self.id(rule.id.as_deref(), place)?;
-        let names = [Some(id.clone()), rule.name.take()].into_iter().flatten().collect();
+        let names = [Some(id.clone()), rule.name.take()]
+            .into_iter()
+            .flatten()
+            .collect();
         compiled.id = Some(id.clone());
         // A hit is looked up by id: what it would copy each time is not needed.
         compiled.tags = Vec::new();
         compiled.title = String::new();
-        let meta = describe(id, rule.title, rule.level, &rule.tags, rule.author, hub, names);
+        let meta = describe(
+            id,
+            rule.title,
+            rule.level,
+            &rule.tags,
+            rule.author,
+            hub,
+            names,
+        );
         self.detections.push((meta, route, compiled));
         Ok(())
     }
 
     fn correlation(&mut self, rule: CorrelationRule, place: &Place) -> Result<(), String> {
-        let compiled = compile_correlation(&rule).map_err(|error| error.to_string())?;
+        let mut compiled = compile_correlation(&rule).map_err(|error| error.to_string())?;
+        // Sigma: without a condition all rules must hit. The parser gives "at least one" instead.
+        if compiled.correlation_type == CorrelationType::Temporal
+            && compiled.condition.predicates == [(ConditionOperator::Gte, 1.0)]
+        {
+            compiled.condition.predicates =
+                vec![(ConditionOperator::Gte, compiled.rule_refs.len() as f64)];
+        }
         if compiled.window_mode != WindowMode::Sliding {
             return Err("only sliding windows are supported".to_owned());
         }
@@ -205,17 +257,39 @@ impl Loader {
         }
         let hub = HubBlock::parse(compiled.custom_attributes.get("hub"))?;
         let id = self.id(rule.id.as_deref(), place)?;
-        let names = [Some(id.clone()), rule.name].into_iter().flatten().collect();
+        let names = [Some(id.clone()), rule.name]
+            .into_iter()
+            .flatten()
+            .collect();
         let timespan = Duration::from_secs(compiled.timespan_secs);
-        let meta = describe(id, rule.title, rule.level, &rule.tags, rule.author, hub, names);
-        self.correlations.push((Correlation { rule: meta, compiled, timespan }, place.clone()));
+        let meta = describe(
+            id,
+            rule.title,
+            rule.level,
+            &rule.tags,
+            rule.author,
+            hub,
+            names,
+        );
+        self.correlations.push((
+            Correlation {
+                rule: meta,
+                compiled,
+                timespan,
+            },
+            place.clone(),
+        ));
         Ok(())
     }
 
     fn finish(mut self) -> (RuleSet, Vec<RuleFault>) {
         let correlations = self.resolve();
         self.check_during();
-        let both = self.detections.iter().map(|(rule, ..)| rule).chain(correlations.iter().map(|c| &c.rule));
+        let both = self
+            .detections
+            .iter()
+            .map(|(rule, ..)| rule)
+            .chain(correlations.iter().map(|c| &c.rule));
         let awaited = both.filter_map(|rule| rule.hub.during.clone()).collect();
         let mut by_route: BTreeMap<Route, Vec<CompiledRule>> = BTreeMap::new();
         let mut rules = HashMap::with_capacity(self.detections.len());
@@ -228,7 +302,15 @@ impl Loader {
             engine.extend_compiled_rules(compiled);
             Partition { route, engine }
         });
-        (RuleSet { partitions: partitions.collect(), rules, correlations, awaited }, self.faults)
+        (
+            RuleSet {
+                partitions: partitions.collect(),
+                rules,
+                correlations,
+                awaited,
+            },
+            self.faults,
+        )
     }
 
     /// Ties each correlation to the rules it counts; one that names a rule nobody has is a fault.
@@ -239,8 +321,11 @@ impl Loader {
                 by_name.entry(name.clone()).or_default().push(n);
             }
         }
-        let above: HashSet<String> =
-            self.correlations.iter().flat_map(|(c, _)| c.rule.names.iter().cloned()).collect();
+        let above: HashSet<String> = self
+            .correlations
+            .iter()
+            .flat_map(|(c, _)| c.rule.names.iter().cloned())
+            .collect();
         let mut usable = Vec::new();
         for (correlation, place) in std::mem::take(&mut self.correlations) {
             let refs = &correlation.compiled.rule_refs;
@@ -254,8 +339,12 @@ impl Loader {
                 self.faults.push(place.fault(reason));
                 continue;
             }
-            let counted: HashSet<usize> =
-                refs.iter().filter_map(|name| by_name.get(name)).flatten().copied().collect();
+            let counted: HashSet<usize> = refs
+                .iter()
+                .filter_map(|name| by_name.get(name))
+                .flatten()
+                .copied()
+                .collect();
             for n in counted {
                 if let Some((rule, ..)) = self.detections.get_mut(n) {
                     rule.feeds.push(usable.len());
@@ -274,7 +363,8 @@ impl Loader {
                 && !self.seen.contains_key(other)
                 && let Some(place) = self.seen.get(&rule.id)
             {
-                self.faults.push(place.fault(format!("`hub.while` names `{other}`, which is not loaded")));
+                self.faults
+                    .push(place.fault(format!("`hub.while` names `{other}`, which is not loaded")));
             }
         }
     }
@@ -297,7 +387,8 @@ fn documents(text: &str) -> Vec<(usize, &str)> {
     }
     out.push((first_line, text.get(start..).unwrap_or_default()));
     let is_blank = |text: &str| {
-        text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        text.lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     };
     if out.len() > 1 || out.first().is_some_and(|(_, text)| text.trim().is_empty()) {
         let all_blank = out.iter().all(|(_, text)| is_blank(text));
@@ -319,10 +410,12 @@ fn describe(
 ) -> Rule {
     let (mut techniques, mut tactics) = (Vec::new(), Vec::new());
     for tag in tags.iter().filter_map(|tag| tag.strip_prefix("attack.")) {
-        let is_technique = tag.strip_prefix(['t', 'T']).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        let is_technique = tag
+            .strip_prefix(['t', 'T'])
+            .is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
         if is_technique {
             techniques.push(tag.to_ascii_uppercase());
-        } else if !tag.starts_with(|c: char| matches!(c, 's' | 'g')) || !tag.contains(|c: char| c.is_ascii_digit()) {
+        } else if !tag.starts_with(['s', 'g']) || !tag.contains(|c: char| c.is_ascii_digit()) {
             tactics.push(tag.replace('_', "-"));
         }
     }

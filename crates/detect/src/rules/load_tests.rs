@@ -2,10 +2,14 @@ use super::*;
 use crate::rules::RuleSource;
 use hub_events::LogSource;
 
-const RULE: &str = "title: T\nid: a\nlogsource: {product: p}\ndetection:\n  s: {x: 1}\n  condition: s\n";
+const RULE: &str =
+    "title: T\nid: a\nlogsource: {product: p}\ndetection:\n  s: {x: 1}\n  condition: s\n";
 
 fn text(name: &str, text: &str) -> RuleSource {
-    RuleSource::Text { name: name.into(), text: text.into() }
+    RuleSource::Text {
+        name: name.into(),
+        text: text.into(),
+    }
 }
 
 /// The faults of one file, as they are printed.
@@ -22,24 +26,51 @@ fn check(file: &str, expected: &[&str]) {
 #[test]
 fn what_cannot_be_used_is_listed_with_its_place() {
     check(RULE, &[]);
-    check(&format!("{RULE}---\n{RULE}"), &["f.yml:8: the id `a` is taken by f.yml:1"]);
-    check("title: T\nid: a\nlogsource: {}\ndetection:\n  s: {x: 1}\n  condition: s\n", &["names no product"]);
+    check(
+        &format!("{RULE}---\n{RULE}"),
+        &["f.yml:8: the id `a` is taken by f.yml:1"],
+    );
+    check(
+        "title: T\nid: a\nlogsource: {}\ndetection:\n  s: {x: 1}\n  condition: s\n",
+        &["names no product"],
+    );
     check("", &["not a YAML mapping"]);
     check("just words", &["f.yml:1"]);
     check(&format!("{RULE}---\ntitle: [unclosed\n"), &["f.yml:"]);
-    check("title: T\nlogsource: {product: p}\ndetection:\n  s: {x|nope: 1}\n  condition: s\n", &["nope"]);
-    check(&format!("{RULE}hub: {{primry: user}}\n"), &["`hub`: unknown field `primry`"]);
-    check(&format!("{RULE}hub: {{while: other}}\n"), &["`hub.while` names `other`"]);
+    check(
+        "title: T\nlogsource: {product: p}\ndetection:\n  s: {x|nope: 1}\n  condition: s\n",
+        &["nope"],
+    );
+    check(
+        &format!("{RULE}hub: {{primry: user}}\n"),
+        &["`hub`: unknown field `primry`"],
+    );
+    check(
+        &format!("{RULE}hub: {{while: other}}\n"),
+        &["`hub.while` names `other`"],
+    );
 }
 
 #[test]
 fn a_correlation_without_its_rule_is_a_fault() {
     let correlation = "title: C\nid: c\ncorrelation:\n  type: event_count\n  rules: [missing]\n  timespan: 5m\n  condition: {gte: 3}\n";
-    check(correlation, &["f.yml:1: `c`: the rule `missing` is not loaded"]);
+    check(
+        correlation,
+        &["f.yml:1: `c`: the rule `missing` is not loaded"],
+    );
     let twice = correlation.replace("missing", "a");
     let above = twice.replace("id: c", "id: d").replace("[a]", "[c]");
-    check(&format!("{RULE}---\n{twice}---\n{above}"), &["is a correlation itself"]);
-    check(&format!("{RULE}---\n{}", twice.replace("  timespan", "  window: session\n  gap: 1m\n  timespan")), &["sliding"]);
+    check(
+        &format!("{RULE}---\n{twice}---\n{above}"),
+        &["is a correlation itself"],
+    );
+    check(
+        &format!(
+            "{RULE}---\n{}",
+            twice.replace("  timespan", "  window: session\n  gap: 1m\n  timespan")
+        ),
+        &["sliding"],
+    );
 }
 
 #[test]
@@ -52,7 +83,14 @@ fn rules_are_tried_only_on_their_log_source() {
     ];
     let sources: Vec<RuleSource> = files
         .iter()
-        .map(|(id, source)| text(id, &RULE.replace("id: a", &format!("id: {id}")).replace("{product: p}", source)))
+        .map(|(id, source)| {
+            text(
+                id,
+                &RULE
+                    .replace("id: a", &format!("id: {id}"))
+                    .replace("{product: p}", source),
+            )
+        })
         .collect();
     let (rules, faults) = RuleSet::load(&sources);
     assert_eq!(faults, []);
@@ -77,7 +115,9 @@ fn the_embedded_pack_loads_whole() {
 
 #[test]
 fn every_published_rule_loads_or_is_listed() {
-    let Some(folder) = crate::testing::shared("every_published_rule_loads_or_is_listed", "sigma/rules") else {
+    let Some(folder) =
+        crate::testing::shared("every_published_rule_loads_or_is_listed", "sigma/rules")
+    else {
         return;
     };
     let mut files = 0;
@@ -93,9 +133,18 @@ fn every_published_rule_loads_or_is_listed() {
         }
     }
     let (rules, faults) = RuleSet::load(&[RuleSource::Folder(folder)]);
-    println!("published rules: {files} files, {} loaded, {} faults", rules.len(), faults.len());
-    faults.iter().for_each(|fault| println!("{fault}"));
+    println!(
+        "published rules: {files} files, {} loaded, {} faults",
+        rules.len(),
+        faults.len()
+    );
+    for fault in &faults {
+        println!("{fault}");
+    }
     let faulted: HashSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
-    assert!(rules.len() + faulted.len() >= files, "a file was dropped in silence");
+    assert!(
+        rules.len() + faulted.len() >= files,
+        "a file was dropped in silence"
+    );
     assert!(rules.len() >= 3140);
 }

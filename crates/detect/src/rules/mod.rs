@@ -87,7 +87,8 @@ impl Route {
     /// Whether rules of this route are tried on events of `source`.
     fn takes(&self, source: &LogSource) -> bool {
         let fits = |rule: &Option<String>, event: Option<&str>| {
-            rule.as_deref().is_none_or(|rule| event.is_some_and(|e| e.eq_ignore_ascii_case(rule)))
+            rule.as_deref()
+                .is_none_or(|rule| event.is_some_and(|e| e.eq_ignore_ascii_case(rule)))
         };
         fits(&self.product, Some(&source.product))
             && fits(&self.service, Some(&source.service))
@@ -141,25 +142,42 @@ impl RuleSet {
 
     /// The longest window of any correlation: how far back a restart must replay.
     pub fn longest_window(&self) -> Duration {
-        self.correlations.iter().map(|c| c.timespan).max().unwrap_or_default()
+        self.correlations
+            .iter()
+            .map(|c| c.timespan)
+            .max()
+            .unwrap_or_default()
     }
 
     /// How many rules are tried on events of `source`.
     pub fn rules_for(&self, source: &LogSource) -> usize {
-        self.route(source).iter().filter_map(|n| self.partitions.get(*n)).map(|p| p.engine.rule_count()).sum()
+        self.route(source)
+            .iter()
+            .filter_map(|n| self.partitions.get(*n))
+            .map(|p| p.engine.rule_count())
+            .sum()
     }
 
     /// Ids of all rules, sorted.
     pub fn ids(&self) -> Vec<&str> {
         let correlations = self.correlations.iter().map(|c| c.rule.id.as_str());
-        let mut ids: Vec<&str> = self.rules.keys().map(String::as_str).chain(correlations).collect();
+        let mut ids: Vec<&str> = self
+            .rules
+            .keys()
+            .map(String::as_str)
+            .chain(correlations)
+            .collect();
         ids.sort_unstable();
         ids
     }
 
     /// Positions of the partitions whose rules are tried on events of `source`.
     pub(crate) fn route(&self, source: &LogSource) -> Vec<usize> {
-        let fitting = self.partitions.iter().enumerate().filter(|(_, p)| p.route.takes(source));
+        let fitting = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.route.takes(source));
         fitting.map(|(n, _)| n).collect()
     }
 }

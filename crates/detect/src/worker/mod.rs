@@ -22,7 +22,7 @@ const REPLAY: i64 = 100_000;
 /// Events of one batch read at a time while replaying.
 const CHUNK: i64 = 2000;
 /// Sessions that began longer ago are forgotten.
-const SESSION_MEMORY: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+const SESSION_MEMORY: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 /// How far detection has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,10 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    const START: Self = Self { entry: -1, ordinal: 0 };
+    const START: Self = Self {
+        entry: -1,
+        ordinal: 0,
+    };
 }
 
 /// What a step did.
@@ -73,13 +76,21 @@ pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Resul
     let from = catch_up(cx, detector).await?;
     // Unknown until the commit: whatever fails from here on, the next step rebuilds.
     detector.position = None;
-    let mut read = Reading { position: from, findings: Vec::new(), events: 0 };
+    let mut read = Reading {
+        position: from,
+        findings: Vec::new(),
+        events: 0,
+    };
     let moved = read.on(cx, detector, limit).await?;
     if !moved {
         detector.position = Some(from);
         return Ok(Step::Idle);
     }
-    let Reading { position, findings, events } = read;
+    let Reading {
+        position,
+        findings,
+        events,
+    } = read;
     let mut tx = cx.write().await?;
     repo::advance(&mut tx, from, position).await?;
     profiles::repo::save(&mut tx, &detector.profiles).await?;
@@ -98,7 +109,11 @@ pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Resul
     }
     // The database decides at the next step whether this came to be.
     detector.position = Some(position);
-    Ok(Step::Found(Box::new(Found { tx, findings: fresh, events })))
+    Ok(Step::Found(Box::new(Found {
+        tx,
+        findings: fresh,
+        events,
+    })))
 }
 
 /// A detector for a tenant, with what the database knows; the first [`step`] does this by itself.
@@ -107,7 +122,9 @@ pub async fn catch_up_at(
     tenant: hub_base::TenantId,
     detector: &mut TenantDetector,
 ) -> Result<(), Error> {
-    catch_up(&Cx::system(store.clone(), tenant, "detect"), detector).await.map(|_| ())
+    catch_up(&Cx::system(store.clone(), tenant, "detect"), detector)
+        .await
+        .map(|_| ())
 }
 
 /// Brings the detector to the stored position, if it is not there.
@@ -166,10 +183,16 @@ async fn replay_batch(
     batch: BatchId,
     end: i32,
 ) -> Result<(), Error> {
-    let mut from = if end == i32::MAX { 0 } else { end.saturating_sub(50_000).max(0) };
+    let mut from = if end == i32::MAX {
+        0
+    } else {
+        end.saturating_sub(50_000).max(0)
+    };
     loop {
         let events = ingest::batch(tx, batch, from, CHUNK).await?;
-        let Some(last) = events.last().map(|event| event.ordinal) else { return Ok(()) };
+        let Some(last) = events.last().map(|event| event.ordinal) else {
+            return Ok(());
+        };
         for mut stored in events.into_iter().filter(|event| event.ordinal < end) {
             detector.observe(&mut stored.event, &stored.uid);
         }
@@ -206,19 +229,22 @@ impl Reading {
             if entry.operation == "location.update" {
                 detector.set_locations(locations::list(&mut tx).await?);
             }
-            match batch_of(&entry) {
-                Some((batch, accepted)) => {
-                    if !self.batch(&mut tx, detector, batch, accepted, limit).await? {
-                        break;
-                    }
+            if let Some((batch, accepted)) = batch_of(&entry) {
+                if !self
+                    .batch(&mut tx, detector, batch, accepted, limit)
+                    .await?
+                {
+                    break;
                 }
-                None => {
-                    let (mut event, uid) = event_of(&entry)?;
-                    self.findings.extend(detector.observe(&mut event, &uid));
-                    self.events += 1;
-                }
+            } else {
+                let (mut event, uid) = event_of(&entry)?;
+                self.findings.extend(detector.observe(&mut event, &uid));
+                self.events += 1;
             }
-            self.position = Position { entry: entry.index, ordinal: 0 };
+            self.position = Position {
+                entry: entry.index,
+                ordinal: 0,
+            };
         }
         Ok(moved)
     }
@@ -237,7 +263,8 @@ impl Reading {
         let got = events.len();
         for mut stored in events {
             self.position.ordinal = stored.ordinal + 1;
-            self.findings.extend(detector.observe(&mut stored.event, &stored.uid));
+            self.findings
+                .extend(detector.observe(&mut stored.event, &stored.uid));
         }
         self.events += got.max(1);
         let is_short = i64::try_from(got).unwrap_or(i64::MAX) < room;
@@ -252,7 +279,9 @@ fn batch_of(entry: &LedgerEntry) -> Option<(BatchId, i32)> {
     }
     let event: Event = serde_json::from_str(&entry.body).ok()?;
     let batch = event.text("unmapped.batch.uid")?.parse().ok()?;
-    let accepted = event.at("unmapped.batch.accepted").and_then(serde_json::Value::as_i64)?;
+    let accepted = event
+        .at("unmapped.batch.accepted")
+        .and_then(serde_json::Value::as_i64)?;
     Some((batch, i32::try_from(accepted).unwrap_or(i32::MAX)))
 }
 

@@ -35,7 +35,11 @@ pub(super) async fn advance(tx: &mut Tx, from: Position, to: Position) -> Result
     .bind(now)
     .execute(tx.conn())
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Overtaken) }
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::Overtaken)
+    }
 }
 
 /// The first entry of the `window` before entry `to`, at most `most` entries back.

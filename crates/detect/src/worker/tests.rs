@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub_base::{Clock, PageRequest, TenantId};
+use hub_base::{PageRequest, TenantId};
 use hub_events::{Act, Class, Event, LogSource, Outcome};
 use hub_store::ingest::Batch;
 use hub_testkit::TestDb;
@@ -26,7 +26,12 @@ impl Bench {
         let tenant = hub_testkit::tenant(&store, "acme").await;
         let (rules, faults) = RuleSet::embedded();
         assert!(faults.is_empty(), "{faults:?}");
-        Self { db, store, tenant, rules: Arc::new(rules) }
+        Self {
+            db,
+            store,
+            tenant,
+            rules: Arc::new(rules),
+        }
     }
 
     fn cx(&self) -> Cx {
@@ -48,7 +53,11 @@ impl Bench {
     }
 
     async fn sequence(&self) {
-        while sequence::run_once(&self.store, self.tenant, &NoSigner).await.unwrap().is_some() {}
+        while sequence::run_once(&self.store, self.tenant, &NoSigner)
+            .await
+            .unwrap()
+            .is_some()
+        {}
     }
 
     /// Reads to the end and commits; the rules of what was found.
@@ -69,13 +78,20 @@ impl Bench {
 
     async fn stored(&self) -> Vec<Finding> {
         let mut tx = self.store.read(self.tenant).await.unwrap();
-        findings::list(&mut tx, &PageRequest::new(None, Some(500))).await.unwrap().items
+        findings::list(&mut tx, &PageRequest::new(None, Some(500)))
+            .await
+            .unwrap()
+            .items
     }
 }
 
 fn refusal(second: i64, address: &str) -> Event {
     let time = Timestamp::from_unix_seconds(1_700_000_000 + second);
-    let mut event = Event { time, source: LogSource::new("linux", "sshd"), body: serde_json::Map::new() };
+    let mut event = Event {
+        time,
+        source: LogSource::new("linux", "sshd"),
+        body: serde_json::Map::new(),
+    };
     for (path, value) in [("class_uid", 3002), ("activity_id", 1), ("status_id", 2)] {
         event.set(path, value);
     }
@@ -92,7 +108,10 @@ async fn a_spray_is_found_once_and_stands_in_the_ledger() {
     for user in 0..12 {
         bench.refuse(user).await;
     }
-    assert_eq!(bench.drain(&mut detector, 1000).await, ["hub-password-spray"]);
+    assert_eq!(
+        bench.drain(&mut detector, 1000).await,
+        ["hub-password-spray"]
+    );
     let stored = bench.stored().await;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].primary.value, "203.0.113.9");
@@ -102,7 +121,13 @@ async fn a_spray_is_found_once_and_stands_in_the_ledger() {
     bench.sequence().await;
     let mut tx = bench.store.read(bench.tenant).await.unwrap();
     let entries = sequence::entries(&mut tx, None, 100).await.unwrap();
-    assert_eq!(entries.iter().filter(|entry| entry.operation == "finding.create").count(), 1);
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| entry.operation == "finding.create")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -114,9 +139,15 @@ async fn findings_that_were_not_committed_are_found_again_once() {
     }
     bench.sequence().await;
     // What stands or falls with the findings failed.
-    assert!(matches!(step(&bench.cx(), &mut detector, 100).await.unwrap(), Step::Found(_)));
+    assert!(matches!(
+        step(&bench.cx(), &mut detector, 100).await.unwrap(),
+        Step::Found(_)
+    ));
     assert!(bench.stored().await.is_empty());
-    assert_eq!(bench.drain(&mut detector, 100).await, ["hub-password-spray"]);
+    assert_eq!(
+        bench.drain(&mut detector, 100).await,
+        ["hub-password-spray"]
+    );
     assert!(bench.drain(&mut bench.detector(), 100).await.is_empty());
     assert_eq!(bench.stored().await.len(), 1);
 }
@@ -133,7 +164,10 @@ async fn a_restart_remembers_the_window_before_it() {
     }
     assert!(bench.drain(&mut bench.detector(), 2).await.is_empty());
     bench.refuse(9).await;
-    assert_eq!(bench.drain(&mut bench.detector(), 100).await, ["hub-password-spray"]);
+    assert_eq!(
+        bench.drain(&mut bench.detector(), 100).await,
+        ["hub-password-spray"]
+    );
     bench.refuse(10).await;
     assert!(bench.drain(&mut bench.detector(), 100).await.is_empty());
 }
@@ -141,9 +175,14 @@ async fn a_restart_remembers_the_window_before_it() {
 #[tokio::test]
 async fn a_big_batch_is_read_in_chunks_across_restarts() {
     let bench = Bench::new().await;
-    let events: Vec<Event> =
-        (0..40).map(|n| refusal(n, if n < 35 { "192.0.2.1" } else { "192.0.2.2" })).collect();
-    let batch = Batch { source: "sshd".into(), events, ..Batch::default() };
+    let events: Vec<Event> = (0..40)
+        .map(|n| refusal(n, if n < 35 { "192.0.2.1" } else { "192.0.2.2" }))
+        .collect();
+    let batch = Batch {
+        source: "sshd".into(),
+        events,
+        ..Batch::default()
+    };
     ingest::append(&bench.cx(), &batch).await.unwrap();
     bench.sequence().await;
     let mut rules = Vec::new();
@@ -158,7 +197,10 @@ async fn a_big_batch_is_read_in_chunks_across_restarts() {
             }
         }
     }
-    let firsts: Vec<&Finding> = rules.iter().filter(|f| f.dedup_key.ends_with("/0")).collect();
+    let firsts: Vec<&Finding> = rules
+        .iter()
+        .filter(|f| f.dedup_key.ends_with("/0"))
+        .collect();
     assert_eq!(firsts.len(), 1, "{rules:?}");
     assert_eq!(firsts[0].primary.value, "192.0.2.1");
     assert_eq!(firsts[0].count, 6);
@@ -172,7 +214,9 @@ async fn two_workers_do_not_both_move_on() {
         bench.refuse(user).await;
     }
     bench.sequence().await;
-    let Step::Found(first) = step(&bench.cx(), &mut one, 100).await.unwrap() else { panic!() };
+    let Step::Found(first) = step(&bench.cx(), &mut one, 100).await.unwrap() else {
+        panic!()
+    };
     let cx = bench.cx();
     let second = step(&cx, &mut two, 100);
     let (committed, overtaken) = tokio::join!(first.commit(), second);
@@ -195,17 +239,34 @@ async fn what_was_learned_outlives_the_worker() {
             .with("src_endpoint.ip", address)
             .with("http_request.user_agent", agent)
     };
-    bench.cx().write().await.unwrap().commit(login("s1", "198.51.100.1", "Firefox")).await.unwrap();
+    bench
+        .cx()
+        .write()
+        .await
+        .unwrap()
+        .commit(login("s1", "198.51.100.1", "Firefox"))
+        .await
+        .unwrap();
     assert!(bench.drain(&mut bench.detector(), 100).await.is_empty());
     // Long after the replayed window.
-    bench.db.clock.advance(Duration::from_secs(7200));
+    bench.db.clock.advance(Duration::from_hours(2));
     let moved = Act::new("token.refresh", Class::Authentication, 5, "auth")
         .with("user.uid", "ada")
         .with("actor.session.uid", "s1")
         .with("src_endpoint.ip", "203.0.113.9")
         .with("http_request.user_agent", "curl");
-    bench.cx().write().await.unwrap().commit(moved).await.unwrap();
-    assert_eq!(bench.drain(&mut bench.detector(), 100).await, ["hub-session-moved"]);
+    bench
+        .cx()
+        .write()
+        .await
+        .unwrap()
+        .commit(moved)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.drain(&mut bench.detector(), 100).await,
+        ["hub-session-moved"]
+    );
 }
 
 #[tokio::test]
@@ -221,7 +282,10 @@ async fn locations_are_replaced_and_known_at_once() {
         kind: crate::LocationKind::Other,
         trusted: false,
     };
-    let both = [place("near", "198.51.100.0/24", 47.0), place("far", "203.0.113.0/24", -30.0)];
+    let both = [
+        place("near", "198.51.100.0/24", 47.0),
+        place("far", "203.0.113.0/24", -30.0),
+    ];
     locations::replace(&bench.cx(), &both).await.unwrap();
     let mut tx = bench.store.read(bench.tenant).await.unwrap();
     let mut listed = locations::list(&mut tx).await.unwrap();
@@ -229,14 +293,17 @@ async fn locations_are_replaced_and_known_at_once() {
     assert_eq!(listed, both);
     drop(tx);
     for address in ["198.51.100.1", "203.0.113.1"] {
-        bench.db.clock.advance(Duration::from_secs(60));
+        bench.db.clock.advance(Duration::from_mins(1));
         let act = Act::new("session.begin", Class::Authentication, 1, "auth")
             .with("user.uid", "ada")
             .with("session.uid", address)
             .with("src_endpoint.ip", address);
         bench.cx().write().await.unwrap().commit(act).await.unwrap();
     }
-    assert_eq!(bench.drain(&mut bench.detector(), 100).await, ["hub-impossible-travel"]);
+    assert_eq!(
+        bench.drain(&mut bench.detector(), 100).await,
+        ["hub-impossible-travel"]
+    );
 }
 
 #[tokio::test]
@@ -251,5 +318,4 @@ async fn the_way_is_measured() {
     bench.drain(&mut bench.detector(), 10).await;
     let mut tx = bench.store.read(bench.tenant).await.unwrap();
     assert_eq!(lag(&mut tx).await.unwrap().0, 0);
-    assert!(bench.store.clock().now() >= tx.now());
 }

@@ -133,7 +133,7 @@ pub fn normalise(format: Format, bytes: &[u8], options: &Options) -> Normalised 
         };
         let result = match format {
             Format::Sshd => sshd.line(text),
-            Format::CloudTrail => object(text).and_then(|o| cloudtrail::record(o)).map(|e| vec![e]),
+            Format::CloudTrail => object(text).and_then(cloudtrail::record).map(|e| vec![e]),
             Format::Ocsf => object(text).and_then(ocsf::event).map(|e| vec![e]),
             Format::Json => object(text).map(|o| vec![json::event(o, options)]),
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use http::{Method, StatusCode};
-use hub_access::roles::{self, Role};
 use hub_access::Action;
+use hub_access::roles::{self, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +15,21 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/roles", (Action::RolesRead, "Roles and what they permit"), list)
-        .gives::<List<RoleView>>(StatusCode::OK);
-    api.at(Method::PUT, "/api/v2/roles/{name}", (Action::RolesUpdate, "Define a role"), define)
-        .takes::<Permissions>()
-        .gives::<RoleView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/roles",
+        (Action::RolesRead, "Roles and what they permit"),
+        list,
+    )
+    .gives::<List<RoleView>>(StatusCode::OK);
+    api.at(
+        Method::PUT,
+        "/api/v2/roles/{name}",
+        (Action::RolesUpdate, "Define a role"),
+        define,
+    )
+    .takes::<Permissions>()
+    .gives::<RoleView>(StatusCode::OK);
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -31,7 +41,11 @@ struct RoleView {
 
 impl From<Role> for RoleView {
     fn from(role: Role) -> Self {
-        Self { name: role.name, permissions: role.permissions, built_in: role.built_in }
+        Self {
+            name: role.name,
+            permissions: role.permissions,
+            built_in: role.built_in,
+        }
     }
 }
 
@@ -43,7 +57,9 @@ struct Permissions {
 }
 
 async fn list(Caller(cx): Caller) -> Result<List<RoleView>, Problem> {
-    Ok(List::whole(roles::list(&cx).await?.into_iter().map(RoleView::from)))
+    Ok(List::whole(
+        roles::list(&cx).await?.into_iter().map(RoleView::from),
+    ))
 }
 
 async fn define(
@@ -52,5 +68,9 @@ async fn define(
     At((name,)): At<(String,)>,
     Given(wish): Given<Permissions>,
 ) -> Reply<RoleView> {
-    Ok(Json(roles::define(&cx, &app.authorizer, &name, wish.permissions).await?.into()))
+    Ok(Json(
+        roles::define(&cx, &app.authorizer, &name, wish.permissions)
+            .await?
+            .into(),
+    ))
 }

@@ -15,16 +15,36 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/blocks", (Action::BlocksRead, "Blocked addresses in force"), list)
-        .gives::<List<BlockView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/blocks",
+        (Action::BlocksRead, "Blocked addresses in force"),
+        list,
+    )
+    .gives::<List<BlockView>>(StatusCode::OK);
     let (read, update) = (Action::ProtectedRead, Action::ProtectedUpdate);
-    api.at(Method::GET, "/api/v2/protected", (read, "What is never contained automatically"), protected_list)
-        .gives::<List<ProtectedView>>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/protected", (update, "Protect something"), protect)
-        .takes::<Protect>()
-        .gives::<ProtectedView>(StatusCode::CREATED);
-    api.at(Method::DELETE, "/api/v2/protected/{id}", (update, "Protect it no longer"), unprotect)
-        .answers(StatusCode::NO_CONTENT, "");
+    api.at(
+        Method::GET,
+        "/api/v2/protected",
+        (read, "What is never contained automatically"),
+        protected_list,
+    )
+    .gives::<List<ProtectedView>>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/protected",
+        (update, "Protect something"),
+        protect,
+    )
+    .takes::<Protect>()
+    .gives::<ProtectedView>(StatusCode::CREATED);
+    api.at(
+        Method::DELETE,
+        "/api/v2/protected/{id}",
+        (update, "Protect it no longer"),
+        unprotect,
+    )
+    .answers(StatusCode::NO_CONTENT, "");
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -86,21 +106,37 @@ struct Protect {
 }
 
 async fn list(Caller(cx): Caller) -> Result<List<BlockView>, Problem> {
-    Ok(List::whole(blocks::list(&cx).await?.into_iter().map(BlockView::from)))
+    Ok(List::whole(
+        blocks::list(&cx).await?.into_iter().map(BlockView::from),
+    ))
 }
 
-async fn protected_list(State(app): State<App>, Caller(cx): Caller) -> Result<List<ProtectedView>, Problem> {
+async fn protected_list(
+    State(app): State<App>,
+    Caller(cx): Caller,
+) -> Result<List<ProtectedView>, Problem> {
     let entries = protected::list(&cx, &app.config.respond).await?;
     Ok(List::whole(entries.into_iter().map(ProtectedView::from)))
 }
 
-async fn protect(Caller(cx): Caller, Given(wish): Given<Protect>) -> Result<Created<ProtectedView>, Problem> {
-    let unknown = || Problem::of(ErrorKind::Invalid).detail("kind: must be `user`, `address` or `api_key`");
+async fn protect(
+    Caller(cx): Caller,
+    Given(wish): Given<Protect>,
+) -> Result<Created<ProtectedView>, Problem> {
+    let unknown =
+        || Problem::of(ErrorKind::Invalid).detail("kind: must be `user`, `address` or `api_key`");
     let kind = Kind::parse(&wish.kind).ok_or_else(unknown)?;
-    Ok(Created(protected::add(&cx, kind, &wish.value, &wish.reason).await?.into()))
+    Ok(Created(
+        protected::add(&cx, kind, &wish.value, &wish.reason)
+            .await?
+            .into(),
+    ))
 }
 
-async fn unprotect(Caller(cx): Caller, At((id,)): At<(ProtectedId,)>) -> Result<StatusCode, Problem> {
+async fn unprotect(
+    Caller(cx): Caller,
+    At((id,)): At<(ProtectedId,)>,
+) -> Result<StatusCode, Problem> {
     protected::remove(&cx, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,7 +18,9 @@ use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
     let what = (Action::AccessEvaluate, "AuthZEN access evaluation");
-    api.at(Method::POST, "/access/v1/evaluation", what, evaluation).takes::<Value>().gives::<Answer>(StatusCode::OK);
+    api.at(Method::POST, "/access/v1/evaluation", what, evaluation)
+        .takes::<Value>()
+        .gives::<Answer>(StatusCode::OK);
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -32,11 +34,20 @@ struct Context {
     permission: String,
 }
 
-async fn evaluation(State(app): State<App>, Caller(cx): Caller, Given(body): Given<Value>) -> Reply<Answer> {
+async fn evaluation(
+    State(app): State<App>,
+    Caller(cx): Caller,
+    Given(body): Given<Value>,
+) -> Reply<Answer> {
     let question = Evaluation::parse(&body)?;
     let subject = subject(&cx, &question.subject_id).await?;
     let answer = evaluate(&app.authorizer, cx.tenant(), subject, &question).await?;
-    Ok(Json(Answer { decision: answer.decision, context: Context { permission: answer.permission } }))
+    Ok(Json(Answer {
+        decision: answer.decision,
+        context: Context {
+            permission: answer.permission,
+        },
+    }))
 }
 
 /// A subject is named by id or by user name; nobody of that name may nothing.

@@ -18,12 +18,22 @@ use crate::state::App;
 pub(super) fn routes(api: &mut Api) {
     let limit = api.app().config.limits.ingest_body;
     api.with_body_limit(limit)
-        .at(Method::POST, "/api/v2/events", (Action::EventsIngest, "A batch of log lines or events"), take)
+        .at(
+            Method::POST,
+            "/api/v2/events",
+            (Action::EventsIngest, "A batch of log lines or events"),
+            take,
+        )
         .asks::<TakeQuery>()
         .gives::<ReceiptView>(StatusCode::ACCEPTED);
-    api.at(Method::GET, "/api/v2/events/quarantine", (Action::EventsRead, "Lines that did not parse, newest first"), quarantine)
-        .asks::<QuarantineQuery>()
-        .gives::<List<LineView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/events/quarantine",
+        (Action::EventsRead, "Lines that did not parse, newest first"),
+        quarantine,
+    )
+    .asks::<QuarantineQuery>()
+    .gives::<List<LineView>>(StatusCode::OK);
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,12 +97,18 @@ async fn take(
         .format
         .parse()
         .map_err(|error| Problem::malformed().detail(format!("query: format: {error}")))?;
-    let options =
-        Options { year: query.year, source: query.source.as_deref().map(source), ..Options::at(cx.now()) };
+    let options = Options {
+        year: query.year,
+        source: query.source.as_deref().map(source),
+        ..Options::at(cx.now())
+    };
     // Reading megabytes of text must not hold up the other requests of this thread.
     let read = tokio::task::spawn_blocking(move || normalise(format, &body, &options)).await;
     let read = read.map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let receipt = ingest::append(&cx, &batch(format, read, key)).await?;
     if receipt.fresh {
         app.metrics.events_ingested(u64::from(receipt.accepted));
@@ -104,9 +120,18 @@ fn batch(format: Format, read: Normalised, idempotency_key: Option<String>) -> B
     let quarantined = read
         .rejected
         .into_iter()
-        .map(|line| Quarantined { line: line.line, reason: line.reason, raw: line.raw })
+        .map(|line| Quarantined {
+            line: line.line,
+            reason: line.reason,
+            raw: line.raw,
+        })
         .collect();
-    Batch { source: format.name().to_owned(), events: read.events, quarantined, idempotency_key }
+    Batch {
+        source: format.name().to_owned(),
+        events: read.events,
+        quarantined,
+        idempotency_key,
+    }
 }
 
 impl From<Receipt> for ReceiptView {
@@ -119,7 +144,10 @@ impl From<Receipt> for ReceiptView {
     }
 }
 
-async fn quarantine(Caller(cx): Caller, Asked(query): Asked<QuarantineQuery>) -> Result<List<LineView>, Problem> {
+async fn quarantine(
+    Caller(cx): Caller,
+    Asked(query): Asked<QuarantineQuery>,
+) -> Result<List<LineView>, Problem> {
     let limit = i64::from(query.limit.unwrap_or(100).clamp(1, 500));
     let lines = ingest::quarantine(&mut *cx.read().await?, limit).await?;
     Ok(List::whole(lines.into_iter().map(LineView::from)))

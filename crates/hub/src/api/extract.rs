@@ -53,11 +53,17 @@ pub(crate) struct List<T> {
 
 impl<T> List<T> {
     pub(crate) fn whole(items: impl IntoIterator<Item = T>) -> Self {
-        Self { items: items.into_iter().collect(), next: None }
+        Self {
+            items: items.into_iter().collect(),
+            next: None,
+        }
     }
 
     pub(crate) fn page<S, K: ToString>(page: Page<S, K>, view: impl FnMut(S) -> T) -> Self {
-        Self { next: page.next.map(|key| key.to_string()), items: page.items.into_iter().map(view).collect() }
+        Self {
+            next: page.next.map(|key| key.to_string()),
+            items: page.items.into_iter().map(view).collect(),
+        }
     }
 }
 
@@ -78,14 +84,23 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         // Only the guard puts it there; without a guard there is no caller.
-        parts.extensions.get::<Cx>().cloned().map(Self).ok_or_else(|| Problem::of(ErrorKind::Unauthenticated))
+        parts
+            .extensions
+            .get::<Cx>()
+            .cloned()
+            .map(Self)
+            .ok_or_else(|| Problem::of(ErrorKind::Unauthenticated))
     }
 }
 
 impl FromRequestParts<App> for Visit {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::of(ErrorKind::Internal))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::of(ErrorKind::Internal))
     }
 }
 
@@ -97,13 +112,22 @@ async fn path(parts: &mut Parts, app: &App) -> Result<Vec<(String, String)>, Pro
     let params = RawPathParams::from_request_parts(parts, app)
         .await
         .map_err(|error| Problem::malformed().detail(format!("path: {error}")))?;
-    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    Ok(params
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// A parameter that does not parse names nothing that could be here.
-fn segment<T: FromStr<Err: Display>>(params: &[(String, String)], nth: usize) -> Result<T, Problem> {
-    let (name, text) = params.get(nth).ok_or_else(|| Problem::of(ErrorKind::Internal))?;
-    text.parse().map_err(|error| Problem::malformed().detail(format!("path: {name}: {error}")))
+fn segment<T: FromStr<Err: Display>>(
+    params: &[(String, String)],
+    nth: usize,
+) -> Result<T, Problem> {
+    let (name, text) = params
+        .get(nth)
+        .ok_or_else(|| Problem::of(ErrorKind::Internal))?;
+    text.parse()
+        .map_err(|error| Problem::malformed().detail(format!("path: {name}: {error}")))
 }
 
 impl<A: FromStr<Err: Display>> FromRequestParts<App> for At<(A,)> {
@@ -146,7 +170,10 @@ pub(crate) struct Given<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Given<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let is_json = media.is_some_and(|text| {
             let essence = text.split(';').next().unwrap_or("").trim();
             essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")
@@ -154,14 +181,22 @@ impl<T: DeserializeOwned> FromRequest<App> for Given<T> {
         if !is_json {
             return Err(Problem::media_type());
         }
-        let bytes = Bytes::from_request(request, app).await.map_err(unreadable)?;
+        let bytes = Bytes::from_request(request, app)
+            .await
+            .map_err(unreadable)?;
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let (field, inner) = (error.path().to_string(), error.into_inner());
-            let problem = if inner.is_data() { Problem::of(ErrorKind::Invalid) } else { Problem::malformed() };
+            let problem = if inner.is_data() {
+                Problem::of(ErrorKind::Invalid)
+            } else {
+                Problem::malformed()
+            };
             problem.detail(format!("body: {field}: {inner}"))
         })?;
-        reader.end().map_err(|error| Problem::malformed().detail(format!("body: {error}")))?;
+        reader
+            .end()
+            .map_err(|error| Problem::malformed().detail(format!("body: {error}")))?;
         Ok(Self(value))
     }
 }
@@ -173,7 +208,10 @@ pub(crate) struct Raw(pub(crate) Bytes);
 impl FromRequest<App> for Raw {
     type Rejection = Problem;
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        Bytes::from_request(request, app).await.map(Self).map_err(unreadable)
+        Bytes::from_request(request, app)
+            .await
+            .map(Self)
+            .map_err(unreadable)
     }
 }
 

@@ -12,9 +12,14 @@ use super::table::Api;
 use crate::problem::Problem;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/findings", (Action::FindingsRead, "Findings, newest first"), list)
-        .asks::<FindingsQuery>()
-        .gives::<List<FindingView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/findings",
+        (Action::FindingsRead, "Findings, newest first"),
+        list,
+    )
+    .asks::<FindingsQuery>()
+    .gives::<List<FindingView>>(StatusCode::OK);
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,7 +57,11 @@ struct EntityView {
 
 impl From<Entity> for EntityView {
     fn from(entity: Entity) -> Self {
-        Self { kind: entity.kind.name(), value: entity.value, name: entity.name }
+        Self {
+            kind: entity.kind.name(),
+            value: entity.value,
+            name: entity.name,
+        }
     }
 }
 
@@ -78,7 +87,10 @@ impl From<Finding> for FindingView {
     }
 }
 
-async fn list(Caller(cx): Caller, Asked(query): Asked<FindingsQuery>) -> Result<List<FindingView>, Problem> {
+async fn list(
+    Caller(cx): Caller,
+    Asked(query): Asked<FindingsQuery>,
+) -> Result<List<FindingView>, Problem> {
     let page = PageRequest::new(query.after, query.limit);
     let found = findings::list(&mut *cx.read().await?, &page).await?;
     Ok(List::page(found, FindingView::from))

@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use hub_access::Action;
 use hub_base::TenantId;
+use hub_store::sequence;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -17,14 +18,34 @@ use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
     let open = "it says yes or no, and nothing else";
-    api.public(Method::GET, "/health/live", (open, "Whether the process answers"), alive)
-        .gives::<serde_json::Value>(StatusCode::OK);
-    api.public(Method::GET, "/health/ready", (open, "Whether it should get requests"), ready)
-        .gives::<serde_json::Value>(StatusCode::OK);
-    api.local(Method::GET, "/health", (Action::HealthRead, "Every part in detail"), detail)
-        .gives::<serde_json::Value>(StatusCode::OK);
-    api.local(Method::GET, "/metrics", (Action::HealthRead, "OpenMetrics"), metrics)
-        .answers(StatusCode::OK, hub_telemetry::metrics::MEDIA_TYPE);
+    api.public(
+        Method::GET,
+        "/health/live",
+        (open, "Whether the process answers"),
+        alive,
+    )
+    .gives::<serde_json::Value>(StatusCode::OK);
+    api.public(
+        Method::GET,
+        "/health/ready",
+        (open, "Whether it should get requests"),
+        ready,
+    )
+    .gives::<serde_json::Value>(StatusCode::OK);
+    api.local(
+        Method::GET,
+        "/health",
+        (Action::HealthRead, "Every part in detail"),
+        detail,
+    )
+    .gives::<serde_json::Value>(StatusCode::OK);
+    api.local(
+        Method::GET,
+        "/metrics",
+        (Action::HealthRead, "OpenMetrics"),
+        metrics,
+    )
+    .answers(StatusCode::OK, hub_telemetry::metrics::MEDIA_TYPE);
 }
 
 /// How long the database may take to say that it is there.
@@ -43,7 +64,11 @@ async fn database(app: &App) -> Result<(), String> {
 }
 
 fn verdict(good: bool) -> (StatusCode, &'static str) {
-    if good { (StatusCode::OK, "pass") } else { (StatusCode::SERVICE_UNAVAILABLE, "fail") }
+    if good {
+        (StatusCode::OK, "pass")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "fail")
+    }
 }
 
 async fn ready(State(app): State<App>) -> Response {
@@ -66,7 +91,11 @@ async fn detail(State(app): State<App>) -> Response {
             (name.to_owned(), body)
         })
         .collect();
-    let working = app.crew.conditions().values().all(|condition| condition.running);
+    let working = app
+        .crew
+        .conditions()
+        .values()
+        .all(|condition| condition.running);
     let (status, word) = verdict(!app.is_stopping() && database.is_ok() && working);
     let body = json!({
         "status": word,
@@ -85,5 +114,23 @@ async fn detail(State(app): State<App>) -> Response {
 async fn metrics(State(app): State<App>) -> Response {
     app.metrics.hashes_waiting(app.hashes_waiting());
     app.metrics.blocked_addresses(app.blocks.count());
-    ([(CONTENT_TYPE, hub_telemetry::metrics::MEDIA_TYPE)], app.metrics.print()).into_response()
+    // Without the database the counts of this process are still worth having.
+    if let Ok((entries, waiting)) = ledger(&app).await {
+        app.metrics.ledger(entries, waiting);
+    }
+    (
+        [(CONTENT_TYPE, hub_telemetry::metrics::MEDIA_TYPE)],
+        app.metrics.print(),
+    )
+        .into_response()
+}
+
+async fn ledger(app: &App) -> Result<(u64, i64), hub_store::Error> {
+    let (mut entries, mut waiting) = (0, 0);
+    for tenant in app.store.tenants().await? {
+        let mut tx = app.store.read(tenant).await?;
+        entries += sequence::head(&mut tx).await?.map_or(0, |head| head.size);
+        waiting += sequence::backlog(&mut tx).await?;
+    }
+    Ok((entries, waiting))
 }

@@ -19,22 +19,52 @@ use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
     let (read, respond) = (Action::IncidentsRead, Action::IncidentsRespond);
-    api.at(Method::GET, "/api/v2/incidents", (read, "Incidents, newest first"), list)
-        .asks::<IncidentsQuery>()
-        .gives::<List<IncidentView>>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/incidents/{id}", (read, "One incident with its story"), show)
-        .gives::<CaseView>(StatusCode::OK);
-    api.at(Method::PATCH, "/api/v2/incidents/{id}", (respond, "Change status or verdict, add a note"), update)
-        .takes::<Change>()
-        .gives::<IncidentView>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/incidents/{id}/actions", (respond, "Order a response action"), act)
-        .takes::<ActionOrder>()
-        .gives::<ActionView>(StatusCode::CREATED);
-    api.at(Method::POST, "/api/v2/incidents/{id}/actions/{action}/release", (respond, "Undo an action"), release)
-        .takes::<Release>()
-        .gives::<ActionView>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/incidents/{id}/evidence/{evidence}", (read, "An evidence bundle"), bundle)
-        .answers(StatusCode::OK, "application/x-ndjson");
+    api.at(
+        Method::GET,
+        "/api/v2/incidents",
+        (read, "Incidents, newest first"),
+        list,
+    )
+    .asks::<IncidentsQuery>()
+    .gives::<List<IncidentView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/incidents/{id}",
+        (read, "One incident with its story"),
+        show,
+    )
+    .gives::<CaseView>(StatusCode::OK);
+    api.at(
+        Method::PATCH,
+        "/api/v2/incidents/{id}",
+        (respond, "Change status or verdict, add a note"),
+        update,
+    )
+    .takes::<Change>()
+    .gives::<IncidentView>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/incidents/{id}/actions",
+        (respond, "Order a response action"),
+        act,
+    )
+    .takes::<ActionOrder>()
+    .gives::<ActionView>(StatusCode::CREATED);
+    api.at(
+        Method::POST,
+        "/api/v2/incidents/{id}/actions/{action}/release",
+        (respond, "Undo an action"),
+        release,
+    )
+    .takes::<Release>()
+    .gives::<ActionView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/incidents/{id}/evidence/{evidence}",
+        (read, "An evidence bundle"),
+        bundle,
+    )
+    .answers(StatusCode::OK, "application/x-ndjson");
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -73,25 +103,37 @@ struct Release {
     reason: String,
 }
 
-fn word<T>(field: &'static str, text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+fn word<T>(
+    field: &'static str,
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
     let unknown = |text: &str| {
         Problem::of(hub_base::ErrorKind::Invalid).detail(format!("{field}: `{text}` is not known"))
     };
-    text.map(|text| parse(text).ok_or_else(|| unknown(text))).transpose()
+    text.map(|text| parse(text).ok_or_else(|| unknown(text)))
+        .transpose()
 }
 
-async fn list(Caller(cx): Caller, Asked(query): Asked<IncidentsQuery>) -> Result<List<IncidentView>, Problem> {
+async fn list(
+    Caller(cx): Caller,
+    Asked(query): Asked<IncidentsQuery>,
+) -> Result<List<IncidentView>, Problem> {
     let filter = match query.status.as_deref() {
         None | Some("") => incidents::Filter::All,
         Some("open") => incidents::Filter::Open,
-        status => word("status", status, incidents::Status::parse)?.map_or(incidents::Filter::All, incidents::Filter::Is),
+        status => word("status", status, incidents::Status::parse)?
+            .map_or(incidents::Filter::All, incidents::Filter::Is),
     };
     let page = incidents::list(&cx, filter, &PageRequest::new(query.after, query.limit)).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for incident in page.items {
         items.push(with_entities(&cx, incident).await?);
     }
-    Ok(List { items, next: page.next.map(|number| number.to_string()) })
+    Ok(List {
+        items,
+        next: page.next.map(|number| number.to_string()),
+    })
 }
 
 /// Entities of one incident in lists.
@@ -106,10 +148,18 @@ async fn show(Caller(cx): Caller, At((id,)): At<(IncidentId,)>) -> Reply<CaseVie
     Ok(Json(incidents::show(&cx, id).await?.into()))
 }
 
-async fn update(Caller(cx): Caller, At((id,)): At<(IncidentId,)>, Given(change): Given<Change>) -> Reply<IncidentView> {
+async fn update(
+    Caller(cx): Caller,
+    At((id,)): At<(IncidentId,)>,
+    Given(change): Given<Change>,
+) -> Reply<IncidentView> {
     let change = incidents::Change {
         status: word("status", change.status.as_deref(), incidents::Status::parse)?,
-        verdict: word("verdict", change.verdict.as_deref(), incidents::Verdict::parse)?,
+        verdict: word(
+            "verdict",
+            change.verdict.as_deref(),
+            incidents::Verdict::parse,
+        )?,
         note: change.note,
     };
     let incident = incidents::update(&cx, id, change).await?;
@@ -125,7 +175,12 @@ async fn act(
     let kind = word("kind", Some(&order.kind), actions::Kind::parse)?;
     let kind = kind.ok_or_else(|| Problem::of(hub_base::ErrorKind::Invalid))?;
     let ttl = order.ttl.map(|HumanDuration(ttl)| ttl);
-    let request = actions::Request { kind, target: order.target, ttl, reason: order.reason };
+    let request = actions::Request {
+        kind,
+        target: order.target,
+        ttl,
+        reason: order.reason,
+    };
     let action = actions::apply_manual(&cx, id, request, &app.responding).await?;
     Ok(Created(action.into()))
 }
@@ -135,12 +190,22 @@ async fn release(
     At((id, action)): At<(IncidentId, ActionId)>,
     Given(release): Given<Release>,
 ) -> Reply<ActionView> {
-    Ok(Json(actions::release(&cx, id, action, &release.reason).await?.into()))
+    Ok(Json(
+        actions::release(&cx, id, action, &release.reason)
+            .await?
+            .into(),
+    ))
 }
 
-async fn bundle(Caller(cx): Caller, At((id, evidence)): At<(IncidentId, EvidenceId)>) -> Result<Response, Problem> {
+async fn bundle(
+    Caller(cx): Caller,
+    At((id, evidence)): At<(IncidentId, EvidenceId)>,
+) -> Result<Response, Problem> {
     let bundle = evidence::show(&cx, id, evidence).await?;
     let name = format!("attachment; filename=\"evidence-{evidence}.ndjson\"");
-    let headers = [(CONTENT_TYPE, "application/x-ndjson".to_owned()), (CONTENT_DISPOSITION, name)];
+    let headers = [
+        (CONTENT_TYPE, "application/x-ndjson".to_owned()),
+        (CONTENT_DISPOSITION, name),
+    ];
     Ok((headers, bundle.bytes).into_response())
 }

@@ -14,13 +14,28 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/api-keys", (Action::ApiKeysRead, "API keys, without their secrets"), list)
-        .gives::<List<KeyView>>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/api-keys", (Action::ApiKeysCreate, "Make an API key; shown this once"), create)
-        .takes::<NewKey>()
-        .gives::<CreatedKey>(StatusCode::CREATED);
-    api.at(Method::DELETE, "/api/v2/api-keys/{id}", (Action::ApiKeysRevoke, "Revoke an API key"), revoke)
-        .answers(StatusCode::NO_CONTENT, "");
+    api.at(
+        Method::GET,
+        "/api/v2/api-keys",
+        (Action::ApiKeysRead, "API keys, without their secrets"),
+        list,
+    )
+    .gives::<List<KeyView>>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/api-keys",
+        (Action::ApiKeysCreate, "Make an API key; shown this once"),
+        create,
+    )
+    .takes::<NewKey>()
+    .gives::<CreatedKey>(StatusCode::CREATED);
+    api.at(
+        Method::DELETE,
+        "/api/v2/api-keys/{id}",
+        (Action::ApiKeysRevoke, "Revoke an API key"),
+        revoke,
+    )
+    .answers(StatusCode::NO_CONTENT, "");
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,7 +81,9 @@ struct CreatedKey {
 }
 
 async fn list(Caller(cx): Caller) -> Result<List<KeyView>, Problem> {
-    Ok(List::whole(keys::list(&cx).await?.into_iter().map(KeyView::from)))
+    Ok(List::whole(
+        keys::list(&cx).await?.into_iter().map(KeyView::from),
+    ))
 }
 
 async fn create(
@@ -75,9 +92,14 @@ async fn create(
     Given(wish): Given<NewKey>,
 ) -> Result<Created<CreatedKey>, Problem> {
     roles::check_scopes(&cx, &app.authorizer, &wish.scopes).await?;
-    let expires_at = wish.expires_in.map(|HumanDuration(after)| cx.now().plus(after));
+    let expires_at = wish
+        .expires_in
+        .map(|HumanDuration(after)| cx.now().plus(after));
     let (id, key) = keys::create(&cx, &wish.name, wish.scopes, expires_at).await?;
-    Ok(Created(CreatedKey { id: id.to_string(), key }))
+    Ok(Created(CreatedKey {
+        id: id.to_string(),
+        key,
+    }))
 }
 
 async fn revoke(Caller(cx): Caller, At((id,)): At<(ApiKeyId,)>) -> Result<StatusCode, Problem> {

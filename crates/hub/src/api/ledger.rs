@@ -22,18 +22,49 @@ use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
     let read = Action::LedgerRead;
-    api.at(Method::GET, "/api/v2/ledger/head", (read, "Size, root and signed checkpoint"), head)
-        .gives::<HeadView>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/ledger/entries", (read, "Entries in order, or newest first when searched"), entries)
-        .asks::<EntriesQuery>()
-        .gives::<List<EntryView>>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/ledger/entries/{index}", (read, "One entry"), entry).gives::<EntryView>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/ledger/entries/{index}/proof", (read, "Proof that the entry is in the tree"), proof)
-        .gives::<ProofView>(StatusCode::OK);
-    api.at(Method::GET, "/api/v2/ledger/export", (read, "Everything, for `hubctl ledger verify`"), export)
-        .answers(StatusCode::OK, "application/x-ndjson");
-    api.at(Method::GET, "/api/v2/ledger/key", (read, "The key that checks checkpoints"), key)
-        .gives::<KeyView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/head",
+        (read, "Size, root and signed checkpoint"),
+        head,
+    )
+    .gives::<HeadView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/entries",
+        (read, "Entries in order, or newest first when searched"),
+        entries,
+    )
+    .asks::<EntriesQuery>()
+    .gives::<List<EntryView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/entries/{index}",
+        (read, "One entry"),
+        entry,
+    )
+    .gives::<EntryView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/entries/{index}/proof",
+        (read, "Proof that the entry is in the tree"),
+        proof,
+    )
+    .gives::<ProofView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/export",
+        (read, "Everything, for `hubctl ledger verify`"),
+        export,
+    )
+    .answers(StatusCode::OK, "application/x-ndjson");
+    api.at(
+        Method::GET,
+        "/api/v2/ledger/key",
+        (read, "The key that checks checkpoints"),
+        key,
+    )
+    .gives::<KeyView>(StatusCode::OK);
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -102,30 +133,54 @@ async fn head(Caller(cx): Caller) -> Reply<HeadView> {
     let head = sequence::head(&mut *cx.read().await?).await?;
     let origin = sequence::origin(cx.tenant());
     Ok(Json(match head {
-        Some(head) => {
-            HeadView { origin, size: head.size, root: hex::encode(head.root.0), checkpoint: head.checkpoint }
-        }
-        None => HeadView { origin, size: 0, root: hex::encode(sequence::empty_root().0), checkpoint: String::new() },
+        Some(head) => HeadView {
+            origin,
+            size: head.size,
+            root: hex::encode(head.root.0),
+            checkpoint: head.checkpoint,
+        },
+        None => HeadView {
+            origin,
+            size: 0,
+            root: hex::encode(sequence::empty_root().0),
+            checkpoint: String::new(),
+        },
     }))
 }
 
-async fn entries(Caller(cx): Caller, Asked(query): Asked<EntriesQuery>) -> Result<List<EntryView>, Problem> {
+async fn entries(
+    Caller(cx): Caller,
+    Asked(query): Asked<EntriesQuery>,
+) -> Result<List<EntryView>, Problem> {
     let limit = i64::from(PageRequest::<i64>::new(None, query.limit).limit);
     let mut tx = cx.read().await?;
     let found = if query.operation.is_none() && query.q.is_none() {
         sequence::entries(&mut tx, query.after, limit).await?
     } else {
-        let search = Search { operation: query.operation, text: query.q, before: query.after, limit };
+        let search = Search {
+            operation: query.operation,
+            text: query.q,
+            before: query.after,
+            limit,
+        };
         sequence::search(&mut tx, &search).await?
     };
     let full = found.len() as i64 == limit;
-    let next = found.last().filter(|_| full).map(|entry| entry.index.to_string());
-    Ok(List { items: found.into_iter().map(EntryView::from).collect(), next })
+    let next = found
+        .last()
+        .filter(|_| full)
+        .map(|entry| entry.index.to_string());
+    Ok(List {
+        items: found.into_iter().map(EntryView::from).collect(),
+        next,
+    })
 }
 
 async fn entry(Caller(cx): Caller, At((index,)): At<(i64,)>) -> Reply<EntryView> {
     let entry = sequence::entry(&mut *cx.read().await?, index).await?;
-    entry.map(|entry| Json(entry.into())).ok_or_else(|| Problem::of(ErrorKind::NotFound))
+    entry
+        .map(|entry| Json(entry.into()))
+        .ok_or_else(|| Problem::of(ErrorKind::NotFound))
 }
 
 async fn proof(Caller(cx): Caller, At((index,)): At<(i64,)>) -> Reply<ProofView> {
@@ -141,7 +196,10 @@ async fn proof(Caller(cx): Caller, At((index,)): At<(i64,)>) -> Reply<ProofView>
 }
 
 async fn key(State(app): State<App>, _: Caller) -> Reply<KeyView> {
-    Ok(Json(KeyView { name: app.verifier_key.name().to_owned(), key: app.verifier_key.to_string() }))
+    Ok(Json(KeyView {
+        name: app.verifier_key.name().to_owned(),
+        key: app.verifier_key.to_string(),
+    }))
 }
 
 /// Entries that one read of an export takes.
@@ -150,19 +208,32 @@ const EXPORT_BATCH: i64 = 1000;
 /// A stream: the header, then every entry that the header's checkpoint covers.
 async fn export(State(app): State<App>, Caller(cx): Caller) -> Result<Response, Problem> {
     let head = sequence::head(&mut *cx.read().await?).await?;
-    let head = head.ok_or_else(|| Problem::of(ErrorKind::NotFound).detail("the ledger has no entry yet"))?;
+    let head =
+        head.ok_or_else(|| Problem::of(ErrorKind::NotFound).detail("the ledger has no entry yet"))?;
     let first = line(&header(&app, &cx, &head))?;
     let size = head.size as i64;
     let rest = stream::try_unfold((cx, -1_i64), move |(cx, after)| async move {
         if after + 1 >= size {
             return Ok::<_, std::io::Error>(None);
         }
-        let (bytes, last) = batch(&cx, after, size).await.map_err(std::io::Error::other)?;
+        let (bytes, last) = batch(&cx, after, size)
+            .await
+            .map_err(std::io::Error::other)?;
         Ok(Some((bytes, (cx, last))))
     });
-    let body = Body::from_stream(futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest));
+    let body = Body::from_stream(futures_util::StreamExt::chain(
+        stream::iter([Ok(first)]),
+        rest,
+    ));
     let name = "attachment; filename=\"ledger.ndjson\"";
-    Ok(([(CONTENT_TYPE, "application/x-ndjson"), (CONTENT_DISPOSITION, name)], body).into_response())
+    Ok((
+        [
+            (CONTENT_TYPE, "application/x-ndjson"),
+            (CONTENT_DISPOSITION, name),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 fn header(app: &App, cx: &Cx, head: &Head) -> Header {
@@ -177,7 +248,8 @@ fn header(app: &App, cx: &Cx, head: &Head) -> Header {
 }
 
 fn line(value: &impl Serialize) -> Result<Bytes, Problem> {
-    let mut text = serde_json::to_vec(value).map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;
+    let mut text = serde_json::to_vec(value)
+        .map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;
     text.push(b'\n');
     Ok(text.into())
 }
@@ -188,12 +260,15 @@ async fn batch(cx: &Cx, after: i64, size: i64) -> Result<(Bytes, i64), hub_store
     let mut text = Vec::new();
     let mut last = size;
     for entry in &entries {
-        let printed = serde_json::to_writer(&mut text, &Line {
-            index: entry.index.unsigned_abs(),
-            id: entry.id.to_string().into(),
-            leaf: hex::encode(entry.leaf_hash.0).into(),
-            body: entry.body.as_str().into(),
-        });
+        let printed = serde_json::to_writer(
+            &mut text,
+            &Line {
+                index: entry.index.unsigned_abs(),
+                id: entry.id.to_string().into(),
+                leaf: hex::encode(entry.leaf_hash.0).into(),
+                body: entry.body.as_str().into(),
+            },
+        );
         if printed.is_ok() {
             text.push(b'\n');
         }

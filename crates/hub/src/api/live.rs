@@ -21,8 +21,13 @@ use crate::live::{Kind, Totals};
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/live", (Action::IncidentsRead, "What happens, as it happens"), live)
-        .answers(StatusCode::OK, "text/event-stream");
+    api.at(
+        Method::GET,
+        "/api/v2/live",
+        (Action::IncidentsRead, "What happens, as it happens"),
+        live,
+    )
+    .answers(StatusCode::OK, "text/event-stream");
 }
 
 struct Watching {
@@ -33,12 +38,21 @@ struct Watching {
     before: Totals,
 }
 
-async fn live(State(app): State<App>, Caller(cx): Caller) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn live(
+    State(app): State<App>,
+    Caller(cx): Caller,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let before = app.live.totals(cx.tenant());
     let bus = app.store.bus().listen();
-    let watching = Watching { app, tenant: cx.tenant(), bus, second, before };
+    let watching = Watching {
+        app,
+        tenant: cx.tenant(),
+        bus,
+        second,
+        before,
+    };
     let events = stream::unfold(watching, |mut watching| async move {
         watching.next().await.map(|event| (Ok(event), watching))
     });

@@ -13,11 +13,21 @@ use super::table::Api;
 use crate::problem::Problem;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/locations", (Action::LocationsRead, "Named networks"), list)
-        .gives::<Locations>(StatusCode::OK);
-    api.at(Method::PUT, "/api/v2/locations", (Action::LocationsUpdate, "Replace all named networks"), replace)
-        .takes::<Locations>()
-        .gives::<Locations>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/locations",
+        (Action::LocationsRead, "Named networks"),
+        list,
+    )
+    .gives::<Locations>(StatusCode::OK);
+    api.at(
+        Method::PUT,
+        "/api/v2/locations",
+        (Action::LocationsUpdate, "Replace all named networks"),
+        replace,
+    )
+    .takes::<Locations>()
+    .gives::<Locations>(StatusCode::OK);
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -65,7 +75,10 @@ impl TryFrom<LocationView> for Location {
     type Error = Problem;
     fn try_from(view: LocationView) -> Result<Self, Problem> {
         let unknown = || {
-            let words = format!("body: kind: `{}` is not office, vpn, mobile or other", view.kind);
+            let words = format!(
+                "body: kind: `{}` is not office, vpn, mobile or other",
+                view.kind
+            );
             Problem::of(ErrorKind::Invalid).detail(words)
         };
         Ok(Self {
@@ -83,7 +96,9 @@ impl TryFrom<LocationView> for Location {
 
 async fn view(cx: &hub_store::Cx) -> Reply<Locations> {
     let locations = locations::list(&mut *cx.read().await?).await?;
-    Ok(Json(Locations { locations: locations.into_iter().map(LocationView::from).collect() }))
+    Ok(Json(Locations {
+        locations: locations.into_iter().map(LocationView::from).collect(),
+    }))
 }
 
 async fn list(Caller(cx): Caller) -> Reply<Locations> {
@@ -91,7 +106,11 @@ async fn list(Caller(cx): Caller) -> Reply<Locations> {
 }
 
 async fn replace(Caller(cx): Caller, Given(wish): Given<Locations>) -> Reply<Locations> {
-    let wanted = wish.locations.into_iter().map(Location::try_from).collect::<Result<Vec<_>, _>>()?;
+    let wanted = wish
+        .locations
+        .into_iter()
+        .map(Location::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
     locations::replace(&cx, &wanted).await?;
     view(&cx).await
 }

@@ -18,11 +18,23 @@ use crate::state::{App, SESSION_COOKIE};
 
 pub(super) fn routes(api: &mut Api) {
     let own = Action::Itself;
-    api.at(Method::GET, "/api/v2/me", (own, "Who the caller is"), me).gives::<MeView>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/me/password", (own, "Change one's password"), password)
-        .takes::<PasswordChange>()
-        .answers(StatusCode::NO_CONTENT, "");
-    api.at(Method::POST, "/api/v2/logout", (own, "End this session"), logout).answers(StatusCode::NO_CONTENT, "");
+    api.at(Method::GET, "/api/v2/me", (own, "Who the caller is"), me)
+        .gives::<MeView>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/me/password",
+        (own, "Change one's password"),
+        password,
+    )
+    .takes::<PasswordChange>()
+    .answers(StatusCode::NO_CONTENT, "");
+    api.at(
+        Method::POST,
+        "/api/v2/logout",
+        (own, "End this session"),
+        logout,
+    )
+    .answers(StatusCode::NO_CONTENT, "");
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -47,7 +59,12 @@ struct PasswordChange {
 async fn me(State(app): State<App>, Caller(cx): Caller) -> Reply<MeView> {
     let tenant_id = cx.tenant().to_string();
     let view = match &cx.principal.actor {
-        Actor::User { user, session, username, .. } => MeView {
+        Actor::User {
+            user,
+            session,
+            username,
+            ..
+        } => MeView {
             kind: "user",
             id: user.to_string(),
             name: username.clone(),

@@ -40,7 +40,10 @@ use table::Api;
 pub(crate) fn router(app: &App) -> Router {
     let (router, description) = assemble(app);
     router
-        .route("/openapi.json", axum::routing::get(async move || described(&description)))
+        .route(
+            "/openapi.json",
+            axum::routing::get(async move || described(&description)),
+        )
         .merge(crate::console::router(app.clone()))
         .fallback(async || Problem::of(ErrorKind::NotFound))
         .method_not_allowed_fallback(async || Problem::method())
@@ -67,13 +70,20 @@ fn assemble(app: &App) -> (Router<App>, Arc<str>) {
     live::routes(&mut api);
     health::routes(&mut api);
     let (router, routes) = api.finish();
-    (router, openapi::document(&routes, env!("CARGO_PKG_VERSION")).to_string().into())
+    (
+        router,
+        openapi::document(&routes, env!("CARGO_PKG_VERSION"))
+            .to_string()
+            .into(),
+    )
 }
 
 fn described(document: &Arc<str>) -> Response {
     let mut response = document.to_string().into_response();
     let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, json);
     response.extensions_mut().insert(Matched("/openapi.json"));
     response
 }

@@ -16,7 +16,9 @@ pub(crate) fn document(routes: &[Route], version: &str) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
         let operation = operation(route, &mut generator);
-        let entry = paths.entry(route.path.to_owned()).or_insert_with(|| json!({}));
+        let entry = paths
+            .entry(route.path.to_owned())
+            .or_insert_with(|| json!({}));
         if let Some(methods) = entry.as_object_mut() {
             methods.insert(route.method.as_str().to_lowercase(), operation);
         }
@@ -49,7 +51,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         good["content"] = json!({route.media: {}});
     }
     let name = format!("{} {}", route.method.as_str().to_lowercase(), route.path);
-    let id: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let id: Vec<&str> = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut operation = json!({
         "operationId": id.join("_"),
         "summary": route.summary,
@@ -89,9 +94,19 @@ fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Value> {
         .collect();
     if let Some(asks) = route.asks {
         let schema = asks(generator);
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        for (name, property) in schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             parameters.push(json!({
                 "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": property,
             }));

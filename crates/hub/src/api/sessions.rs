@@ -12,11 +12,21 @@ use super::table::Api;
 use crate::problem::Problem;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/sessions", (Action::SessionsRead, "Sessions, of one person or of all"), list)
-        .asks::<SessionsQuery>()
-        .gives::<List<SessionView>>(StatusCode::OK);
-    api.at(Method::DELETE, "/api/v2/sessions/{id}", (Action::SessionsRevoke, "End a session"), revoke)
-        .answers(StatusCode::NO_CONTENT, "");
+    api.at(
+        Method::GET,
+        "/api/v2/sessions",
+        (Action::SessionsRead, "Sessions, of one person or of all"),
+        list,
+    )
+    .asks::<SessionsQuery>()
+    .gives::<List<SessionView>>(StatusCode::OK);
+    api.at(
+        Method::DELETE,
+        "/api/v2/sessions/{id}",
+        (Action::SessionsRevoke, "End a session"),
+        revoke,
+    )
+    .answers(StatusCode::NO_CONTENT, "");
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,8 +62,16 @@ impl From<Session> for SessionView {
     }
 }
 
-async fn list(Caller(cx): Caller, Asked(query): Asked<SessionsQuery>) -> Result<List<SessionView>, Problem> {
-    Ok(List::whole(sessions::list(&cx, query.user).await?.into_iter().map(SessionView::from)))
+async fn list(
+    Caller(cx): Caller,
+    Asked(query): Asked<SessionsQuery>,
+) -> Result<List<SessionView>, Problem> {
+    Ok(List::whole(
+        sessions::list(&cx, query.user)
+            .await?
+            .into_iter()
+            .map(SessionView::from),
+    ))
 }
 
 async fn revoke(Caller(cx): Caller, At((id,)): At<(SessionId,)>) -> Result<StatusCode, Problem> {

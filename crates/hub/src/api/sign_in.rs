@@ -14,31 +14,56 @@ use serde::{Deserialize, Serialize};
 
 use super::extract::{Created, Given, Json};
 use super::table::Api;
+use crate::front::Scheme;
 use crate::front::admit;
 use crate::front::pipeline::Visit;
-use crate::front::Scheme;
 use crate::permits;
 use crate::problem::Problem;
 use crate::state::{App, DEVICE_COOKIE, SESSION_COOKIE};
 
 pub(super) fn routes(api: &mut Api) {
     let proves = "it proves the caller itself";
-    api.public(Method::POST, "/api/v2/login", (proves, "Sign in with a password"), login)
-        .takes::<LoginRequest>()
-        .gives::<TokensView>(StatusCode::OK);
-    api.public(Method::POST, "/api/v2/token/refresh", (proves, "Exchange a refresh token"), refresh)
-        .takes::<RefreshRequest>()
-        .gives::<TokensView>(StatusCode::OK);
+    api.public(
+        Method::POST,
+        "/api/v2/login",
+        (proves, "Sign in with a password"),
+        login,
+    )
+    .takes::<LoginRequest>()
+    .gives::<TokensView>(StatusCode::OK);
+    api.public(
+        Method::POST,
+        "/api/v2/token/refresh",
+        (proves, "Exchange a refresh token"),
+        refresh,
+    )
+    .takes::<RefreshRequest>()
+    .gives::<TokensView>(StatusCode::OK);
     let same = "the answer is the same for everybody";
-    api.public(Method::POST, "/api/v2/password/forgot", (same, "Ask for a password reset"), forgot)
-        .takes::<ForgotRequest>()
-        .answers(StatusCode::ACCEPTED, "");
-    api.public(Method::POST, "/api/v2/password/reset", (proves, "Set a password with a reset token"), reset)
-        .takes::<ResetRequest>()
-        .answers(StatusCode::NO_CONTENT, "");
-    api.public(Method::POST, "/api/v2/enrol", (proves, "Make the first administrator"), enrol)
-        .takes::<EnrolRequest>()
-        .gives::<EnrolView>(StatusCode::CREATED);
+    api.public(
+        Method::POST,
+        "/api/v2/password/forgot",
+        (same, "Ask for a password reset"),
+        forgot,
+    )
+    .takes::<ForgotRequest>()
+    .answers(StatusCode::ACCEPTED, "");
+    api.public(
+        Method::POST,
+        "/api/v2/password/reset",
+        (proves, "Set a password with a reset token"),
+        reset,
+    )
+    .takes::<ResetRequest>()
+    .answers(StatusCode::NO_CONTENT, "");
+    api.public(
+        Method::POST,
+        "/api/v2/enrol",
+        (proves, "Make the first administrator"),
+        enrol,
+    )
+    .takes::<EnrolRequest>()
+    .gives::<EnrolView>(StatusCode::CREATED);
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -113,13 +138,19 @@ impl TokensView {
 }
 
 fn anonymous(app: &App, tenant: TenantId, visit: &Visit) -> Cx {
-    Cx::new(app.store.clone(), Principal::anonymous(tenant), Some(visit.origin.clone()))
+    Cx::new(
+        app.store.clone(),
+        Principal::anonymous(tenant),
+        Some(visit.origin.clone()),
+    )
 }
 
 /// The tenant of that slug; an unknown one answers like a wrong password.
 async fn tenant(app: &App, slug: &str) -> Result<TenantId, Problem> {
     let tenant = tenants::by_slug(&app.store, slug).await?;
-    tenant.map(|tenant| tenant.id).ok_or_else(|| hub_identity::Error::BadLogin.into())
+    tenant
+        .map(|tenant| tenant.id)
+        .ok_or_else(|| hub_identity::Error::BadLogin.into())
 }
 
 /// Signs a person in; also what the console's form does.
@@ -135,16 +166,28 @@ pub(crate) async fn sign_in(
         sessions::refuse_blocked(&cx, &login.username).await?;
         return Err(problem);
     }
-    let parts = LoginParts { pool: &app.hashing, throttle: &app.throttle, tokens: &app.tokens };
+    let parts = LoginParts {
+        pool: &app.hashing,
+        throttle: &app.throttle,
+        tokens: &app.tokens,
+    };
     let roles = async |cx: &Cx, user| permits::roles(app, cx.tenant(), user).await;
     let tokens = sessions::login(&cx, login, parts, roles).await;
-    app.metrics.authenticated(if tokens.is_ok() { "signed_in" } else { "refused" });
+    app.metrics.authenticated(if tokens.is_ok() {
+        "signed_in"
+    } else {
+        "refused"
+    });
     Ok((tenant, tokens?))
 }
 
 /// The cookies of a fresh session.
 pub(crate) fn cookies(app: &App, visit: &Visit, tokens: &Tokens) -> HeaderMap {
-    let secure = if visit.scheme == Scheme::Https { "; Secure" } else { "" };
+    let secure = if visit.scheme == Scheme::Https {
+        "; Secure"
+    } else {
+        ""
+    };
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, seconds: u64| {
         let text =
@@ -169,9 +212,16 @@ async fn login(
     visit: Visit,
     Given(request): Given<LoginRequest>,
 ) -> Result<Response, Problem> {
-    let login = Login { username: request.username, password: request.password };
+    let login = Login {
+        username: request.username,
+        password: request.password,
+    };
     let (tenant, tokens) = sign_in(&app, &visit, &request.tenant, &login).await?;
-    Ok((cookies(&app, &visit, &tokens), Json(TokensView::new(tenant, &tokens))).into_response())
+    Ok((
+        cookies(&app, &visit, &tokens),
+        Json(TokensView::new(tenant, &tokens)),
+    )
+        .into_response())
 }
 
 async fn refresh(
@@ -229,5 +279,8 @@ async fn enrol(
     let name = person.username.clone();
     let grant = async |tx: &mut WriteTx, user| permits::First::Operator.give(tx, user, &name).await;
     let user = enrolment::enrol(&cx, &request.secret, person, &app.hashing, grant).await?;
-    Ok(Created(EnrolView { user_id: user.to_string(), tenant_id: TenantId::SYSTEM.to_string() }))
+    Ok(Created(EnrolView {
+        user_id: user.to_string(),
+        tenant_id: TenantId::SYSTEM.to_string(),
+    }))
 }

@@ -86,7 +86,12 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(app: App) -> Self {
-        Self { app, router: Router::new(), routes: Vec::new(), body_limit: None }
+        Self {
+            app,
+            router: Router::new(),
+            routes: Vec::new(),
+            body_limit: None,
+        }
     }
 
     pub(crate) fn app(&self) -> &App {

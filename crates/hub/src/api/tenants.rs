@@ -16,11 +16,21 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/tenants", (Action::TenantsRead, "All tenants"), list)
-        .gives::<List<TenantView>>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/tenants", (Action::TenantsCreate, "Make a tenant and its owner"), create)
-        .takes::<NewTenant>()
-        .gives::<CreatedTenant>(StatusCode::CREATED);
+    api.at(
+        Method::GET,
+        "/api/v2/tenants",
+        (Action::TenantsRead, "All tenants"),
+        list,
+    )
+    .gives::<List<TenantView>>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/tenants",
+        (Action::TenantsCreate, "Make a tenant and its owner"),
+        create,
+    )
+    .takes::<NewTenant>()
+    .gives::<CreatedTenant>(StatusCode::CREATED);
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -81,5 +91,8 @@ async fn create(
     let name = owner.username.clone();
     let grant = async |tx: &mut hub_store::WriteTx, user| First::Owner.give(tx, user, &name).await;
     let made = tenants::create(&cx, &wish.slug, &wish.name, owner, &app.hashing, grant).await?;
-    Ok(Created(CreatedTenant { tenant_id: made.tenant.to_string(), owner_id: made.owner.to_string() }))
+    Ok(Created(CreatedTenant {
+        tenant_id: made.tenant.to_string(),
+        owner_id: made.owner.to_string(),
+    }))
 }

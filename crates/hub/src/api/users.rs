@@ -18,22 +18,53 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes(api: &mut Api) {
-    api.at(Method::GET, "/api/v2/users", (Action::UsersRead, "People by user name"), list)
-        .asks::<UsersQuery>()
-        .gives::<List<UserView>>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/users", (Action::UsersCreate, "Make a person"), create)
-        .takes::<NewPerson>()
-        .gives::<UserView>(StatusCode::CREATED);
-    api.at(Method::GET, "/api/v2/users/{id}", (Action::UsersRead, "One person"), show).gives::<UserView>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/users/{id}/lock", (Action::UsersLock, "Lock a person out"), lock)
-        .takes::<Reason>()
-        .gives::<UserView>(StatusCode::OK);
-    api.at(Method::POST, "/api/v2/users/{id}/unlock", (Action::UsersLock, "Let a person in again"), unlock)
-        .takes::<Reason>()
-        .gives::<UserView>(StatusCode::OK);
-    api.at(Method::PUT, "/api/v2/users/{id}/roles", (Action::RolesUpdate, "Set a person's roles"), set_roles)
-        .takes::<Roles>()
-        .gives::<UserView>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/users",
+        (Action::UsersRead, "People by user name"),
+        list,
+    )
+    .asks::<UsersQuery>()
+    .gives::<List<UserView>>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/users",
+        (Action::UsersCreate, "Make a person"),
+        create,
+    )
+    .takes::<NewPerson>()
+    .gives::<UserView>(StatusCode::CREATED);
+    api.at(
+        Method::GET,
+        "/api/v2/users/{id}",
+        (Action::UsersRead, "One person"),
+        show,
+    )
+    .gives::<UserView>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/users/{id}/lock",
+        (Action::UsersLock, "Lock a person out"),
+        lock,
+    )
+    .takes::<Reason>()
+    .gives::<UserView>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/users/{id}/unlock",
+        (Action::UsersLock, "Let a person in again"),
+        unlock,
+    )
+    .takes::<Reason>()
+    .gives::<UserView>(StatusCode::OK);
+    api.at(
+        Method::PUT,
+        "/api/v2/users/{id}/roles",
+        (Action::RolesUpdate, "Set a person's roles"),
+        set_roles,
+    )
+    .takes::<Roles>()
+    .gives::<UserView>(StatusCode::OK);
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -98,7 +129,10 @@ struct Roles {
     roles: BTreeSet<String>,
 }
 
-async fn list(Caller(cx): Caller, Asked(query): Asked<UsersQuery>) -> Result<List<UserView>, Problem> {
+async fn list(
+    Caller(cx): Caller,
+    Asked(query): Asked<UsersQuery>,
+) -> Result<List<UserView>, Problem> {
     let page = users::list(&cx, &PageRequest::new(query.after, query.limit)).await?;
     Ok(List::page(page, UserView::from))
 }
@@ -109,7 +143,11 @@ async fn view(app: &App, cx: &Cx, id: UserId) -> Reply<UserView> {
     Ok(Json(view))
 }
 
-async fn show(State(app): State<App>, Caller(cx): Caller, At((id,)): At<(UserId,)>) -> Reply<UserView> {
+async fn show(
+    State(app): State<App>,
+    Caller(cx): Caller,
+    At((id,)): At<(UserId,)>,
+) -> Reply<UserView> {
     view(&app, &cx, id).await
 }
 

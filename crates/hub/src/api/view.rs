@@ -61,7 +61,12 @@ impl IncidentView {
 impl From<Involved> for EntityView {
     fn from(involved: Involved) -> Self {
         let (role, entity) = (involved.role.name(), involved.entity);
-        Self { kind: entity.kind.name().to_owned(), value: entity.value, name: entity.name, role }
+        Self {
+            kind: entity.kind.name().to_owned(),
+            value: entity.value,
+            name: entity.name,
+            role,
+        }
     }
 }
 
@@ -125,7 +130,11 @@ impl From<Action> for ActionView {
             releasable: action.is_releasable(),
             id: action.id.to_string(),
             kind: action.kind.name(),
-            target: TargetView { kind: action.target.kind, value: action.target.value, name: action.target.name },
+            target: TargetView {
+                kind: action.target.kind,
+                value: action.target.value,
+                name: action.target.name,
+            },
             state: action.state.name(),
             reason: action.reason,
             playbook: action.playbook,
@@ -168,7 +177,11 @@ impl From<Case> for CaseView {
                     techniques: entry.techniques,
                 })
                 .collect(),
-            findings: case.findings.into_iter().map(|finding| finding.body).collect(),
+            findings: case
+                .findings
+                .into_iter()
+                .map(|finding| finding.body)
+                .collect(),
             actions: case.actions.into_iter().map(ActionView::from).collect(),
             evidence: case.evidence.into_iter().map(EvidenceView::from).collect(),
         }

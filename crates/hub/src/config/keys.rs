@@ -12,61 +12,193 @@ pub(super) struct Key {
 }
 
 const fn key(name: &'static str, default: &'static str, about: &'static str) -> Key {
-    Key { name, default, about, secret: false }
+    Key {
+        name,
+        default,
+        about,
+        secret: false,
+    }
 }
 
 const fn secret(name: &'static str, about: &'static str) -> Key {
-    Key { name, default: "", about, secret: true }
+    Key {
+        name,
+        default: "",
+        about,
+        secret: true,
+    }
 }
 
 pub(super) const KEYS: &[Key] = &[
-    key("listen", "127.0.0.1:8005", "address and port to serve on; port 0 takes a free one"),
-    key("data_dir", "./security-hub-data", "key ring and private database; mode 0700"),
-    key("public_url", "", "how people reach the hub; default is made from `listen`"),
-    secret("database.url", "PostgreSQL for the role hub_app; unset runs a private cluster (also DATABASE_URL)"),
-    secret("database.owner_url", "the role that owns the tables, for migrations"),
+    key(
+        "listen",
+        "127.0.0.1:8005",
+        "address and port to serve on; port 0 takes a free one",
+    ),
+    key(
+        "data_dir",
+        "./security-hub-data",
+        "key ring and private database; mode 0700",
+    ),
+    key(
+        "public_url",
+        "",
+        "how people reach the hub; default is made from `listen`",
+    ),
+    secret(
+        "database.url",
+        "PostgreSQL for the role hub_app; unset runs a private cluster (also DATABASE_URL)",
+    ),
+    secret(
+        "database.owner_url",
+        "the role that owns the tables, for migrations",
+    ),
     key("database.pool", "16", "connections at most"),
-    key("database.migrate", "true", "migrate on start (needs the owner); otherwise `security-hub migrate`"),
-    key("tls.cert", "", "PEM file with the certificate chain; reloaded on SIGHUP"),
+    key(
+        "database.migrate",
+        "true",
+        "migrate on start (needs the owner); otherwise `security-hub migrate`",
+    ),
+    key(
+        "tls.cert",
+        "",
+        "PEM file with the certificate chain; reloaded on SIGHUP",
+    ),
     key("tls.key", "", "PEM file with the private key"),
-    key("trusted_proxies", "", "networks whose X-Forwarded-For or Forwarded is believed"),
+    key(
+        "trusted_proxies",
+        "",
+        "networks whose X-Forwarded-For or Forwarded is believed",
+    ),
     key("limits.connections", "20000", "open connections at most"),
-    key("limits.connections_per_address", "512", "open connections from one address at most"),
-    key("limits.header_timeout", "10s", "until the first byte and the whole head of a request have come"),
-    key("limits.idle_timeout", "60s", "a kept connection without a request is closed after this"),
-    key("limits.request_timeout", "30s", "until a request is answered"),
+    key(
+        "limits.connections_per_address",
+        "512",
+        "open connections from one address at most",
+    ),
+    key(
+        "limits.header_timeout",
+        "10s",
+        "until the first byte and the whole head of a request have come",
+    ),
+    key(
+        "limits.idle_timeout",
+        "60s",
+        "a kept connection without a request is closed after this",
+    ),
+    key(
+        "limits.request_timeout",
+        "30s",
+        "until a request is answered",
+    ),
     key("limits.body", "1048576", "bytes of a request body at most"),
-    key("limits.ingest_body", "33554432", "bytes of an event batch at most"),
-    key("limits.requests_per_second", "500", "of one credential, or of one address without one, in the long run"),
+    key(
+        "limits.ingest_body",
+        "33554432",
+        "bytes of an event batch at most",
+    ),
+    key(
+        "limits.requests_per_second",
+        "500",
+        "of one credential, or of one address without one, in the long run",
+    ),
     key("limits.burst", "2000", "requests that may come at once"),
-    key("shutdown.drain", "25s", "for requests in progress when stopping"),
-    key("log.format", "auto", "`json`, `text`, or `auto`: text on a terminal"),
-    key("log.level", "info", "a level, or directives such as `info,security_hub=debug`"),
-    key("metrics.loopback", "false", "serve /metrics and /health to loopback without a credential"),
-    key("content.rules", "", "folder of Sigma rules that replace or join the built-in ones"),
-    key("content.foreign_rules", "", "folder of other people's Sigma rules to run as well"),
-    key("content.playbooks", "", "folder of playbooks that replace or join the built-in ones"),
-    key("hash.threads", "0", "threads for password hashing; 0 is one per processor"),
+    key(
+        "shutdown.drain",
+        "25s",
+        "for requests in progress when stopping",
+    ),
+    key(
+        "log.format",
+        "auto",
+        "`json`, `text`, or `auto`: text on a terminal",
+    ),
+    key(
+        "log.level",
+        "info",
+        "a level, or directives such as `info,security_hub=debug`",
+    ),
+    key(
+        "metrics.loopback",
+        "false",
+        "serve /metrics and /health to loopback without a credential",
+    ),
+    key(
+        "content.rules",
+        "",
+        "folder of Sigma rules that replace or join the built-in ones",
+    ),
+    key(
+        "content.foreign_rules",
+        "",
+        "folder of other people's Sigma rules to run as well",
+    ),
+    key(
+        "content.playbooks",
+        "",
+        "folder of playbooks that replace or join the built-in ones",
+    ),
+    key(
+        "hash.threads",
+        "0",
+        "threads for password hashing; 0 is one per processor",
+    ),
     key("hash.queue", "256", "password checks that may wait"),
-    key("respond.protected_addresses", "127.0.0.1/32,::1/128", "never blocked automatically"),
-    key("respond.attempts", "6", "tries of an action before it is shown as failed"),
+    key(
+        "respond.protected_addresses",
+        "127.0.0.1/32,::1/128",
+        "never blocked automatically",
+    ),
+    key(
+        "respond.attempts",
+        "6",
+        "tries of an action before it is shown as failed",
+    ),
     secret("respond.webhook.url", "receiver of incident summaries"),
-    secret("respond.webhook.secret", "signs each message; at least 16 characters"),
-    key("respond.webhook.plain_http_hosts", "", "hosts that may be reached without TLS"),
-    key("respond.webhook.timeout", "10s", "until the receiver has answered"),
+    secret(
+        "respond.webhook.secret",
+        "signs each message; at least 16 characters",
+    ),
+    key(
+        "respond.webhook.plain_http_hosts",
+        "",
+        "hosts that may be reached without TLS",
+    ),
+    key(
+        "respond.webhook.timeout",
+        "10s",
+        "until the receiver has answered",
+    ),
     key("respond.email.host", "", "mail server; unset sends no mail"),
     key("respond.email.port", "465", "its port"),
-    key("respond.email.tls", "required", "`required`, `starttls` or `none` (loopback only)"),
-    key("respond.email.username", "", "to sign in at the mail server"),
+    key(
+        "respond.email.tls",
+        "required",
+        "`required`, `starttls` or `none` (loopback only)",
+    ),
+    key(
+        "respond.email.username",
+        "",
+        "to sign in at the mail server",
+    ),
     secret("respond.email.password", "to sign in at the mail server"),
     key("respond.email.from", "", "sender"),
     key("respond.email.to", "", "receivers"),
-    key("respond.email.timeout", "10s", "until the mail server has taken it"),
+    key(
+        "respond.email.timeout",
+        "10s",
+        "until the mail server has taken it",
+    ),
 ];
 
 /// `HUB_…` variables that belong to other commands and are none of the server's keys.
-pub(super) const NOT_OURS: &[&str] =
-    &["HUB_CONFIG", "HUB_URL", "HUB_TOKEN", "HUB_SHARED_DATA", "HUB_BIN"];
+pub(super) const NOT_OURS: &[&str] = &[
+    "HUB_CONFIG",
+    "HUB_URL",
+    "HUB_TOKEN",
+    "HUB_SHARED_DATA",
+    "HUB_BIN",
+];
 
 impl Key {
     pub(super) fn env(&self) -> String {
@@ -96,7 +228,10 @@ fn distance(left: &str, right: &str) -> usize {
         let mut next = vec![i + 1];
         for ((b, pair), left_cell) in right.iter().zip(row.windows(2)).zip(0..) {
             let (diagonal, above) = (pair.first().copied(), pair.last().copied());
-            let before: usize = next.get::<usize>(left_cell).copied().unwrap_or(usize::MAX - 1);
+            let before: usize = next
+                .get::<usize>(left_cell)
+                .copied()
+                .unwrap_or(usize::MAX - 1);
             let changed = diagonal.unwrap_or(0) + usize::from(a != *b);
             next.push(changed.min(above.unwrap_or(0) + 1).min(before + 1));
         }

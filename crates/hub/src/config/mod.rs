@@ -145,8 +145,17 @@ fn lines(settings: &Settings) -> Vec<Line> {
         .filter_map(|key| {
             let setting = settings.by_key.get(key.name)?;
             let hidden = key.secret && !setting.text.is_empty();
-            let value = if hidden { "***".to_owned() } else { setting.text.clone() };
-            Some(Line { key: key.name, value, source: setting.source.clone(), about: key.about })
+            let value = if hidden {
+                "***".to_owned()
+            } else {
+                setting.text.clone()
+            };
+            Some(Line {
+                key: key.name,
+                value,
+                source: setting.source.clone(),
+                about: key.about,
+            })
         })
         .collect()
 }
@@ -178,9 +187,16 @@ fn build(settings: &mut Settings) -> Option<Config> {
         limits: limits?,
         drain: drain?,
         log: log?,
-        metrics: if loopback? { Exposure::Loopback } else { Exposure::Operators },
+        metrics: if loopback? {
+            Exposure::Loopback
+        } else {
+            Exposure::Operators
+        },
         content,
-        hash: Hashing { threads: Some(threads? as usize).filter(|n| *n > 0), queue: queue? as usize },
+        hash: Hashing {
+            threads: Some(threads? as usize).filter(|n| *n > 0),
+            queue: queue? as usize,
+        },
         respond: respond?,
     })
 }
@@ -189,7 +205,10 @@ fn database(settings: &mut Settings) -> Option<Database> {
     let pool = settings.whole("database.pool", 4, 1000);
     let migrate = settings.one("database.migrate");
     for key in ["database.url", "database.owner_url"] {
-        if settings.text(key).is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
+        if settings
+            .text(key)
+            .is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://"))
+        {
             settings.complain(key, "must begin with `postgres://` or `postgresql://`");
         }
     }
@@ -203,7 +222,10 @@ fn database(settings: &mut Settings) -> Option<Database> {
 
 fn tls(settings: &mut Settings) -> Option<Tls> {
     match (settings.text("tls.cert"), settings.text("tls.key")) {
-        (Some(cert), Some(key)) => Some(Tls { cert: cert.into(), key: key.into() }),
+        (Some(cert), Some(key)) => Some(Tls {
+            cert: cert.into(),
+            key: key.into(),
+        }),
         (None, None) => None,
         (Some(_), None) => {
             settings.complain("tls.cert", "needs `tls.key` beside it");
@@ -254,7 +276,10 @@ fn log(settings: &mut Settings) -> Option<Log> {
     if let Err(error) = hub_telemetry::logs::parse_filter(&level) {
         settings.complain("log.level", &error.to_string());
     }
-    Some(Log { format: format?, level })
+    Some(Log {
+        format: format?,
+        level,
+    })
 }
 
 fn folder(settings: &mut Settings, key: &str) -> Option<PathBuf> {
@@ -273,7 +298,12 @@ fn respond(settings: &mut Settings) -> Option<RespondConfig> {
         "attempts": settings.whole("respond.attempts", 1, 20)?,
     });
     if settings.text("respond.webhook.url").is_some() {
-        section["webhook"] = part(settings, "respond.webhook", &["url", "secret", "timeout"], &["plain_http_hosts"])?;
+        section["webhook"] = part(
+            settings,
+            "respond.webhook",
+            &["url", "secret", "timeout"],
+            &["plain_http_hosts"],
+        )?;
     }
     if settings.text("respond.email.host").is_some() {
         let plain = ["host", "tls", "username", "password", "from", "timeout"];
@@ -283,7 +313,11 @@ fn respond(settings: &mut Settings) -> Option<RespondConfig> {
     match serde_json::from_value::<RespondConfig>(section) {
         Ok(config) => {
             for fault in config.validate().err().unwrap_or_default() {
-                let fault = if fault.starts_with("playbooks:") { format!("content.{fault}") } else { format!("respond.{fault}") };
+                let fault = if fault.starts_with("playbooks:") {
+                    format!("content.{fault}")
+                } else {
+                    format!("respond.{fault}")
+                };
                 settings.report(fault);
             }
             Some(config)
@@ -295,7 +329,12 @@ fn respond(settings: &mut Settings) -> Option<RespondConfig> {
     }
 }
 
-fn part(settings: &mut Settings, name: &str, plain: &[&str], lists: &[&str]) -> Option<serde_json::Value> {
+fn part(
+    settings: &mut Settings,
+    name: &str,
+    plain: &[&str],
+    lists: &[&str],
+) -> Option<serde_json::Value> {
     let mut part = serde_json::Map::new();
     for key in plain {
         if let Some(text) = settings.text(&format!("{name}.{key}")) {
@@ -303,7 +342,10 @@ fn part(settings: &mut Settings, name: &str, plain: &[&str], lists: &[&str]) -> 
         }
     }
     for key in lists {
-        part.insert((*key).to_owned(), settings.list::<String>(&format!("{name}.{key}")).into());
+        part.insert(
+            (*key).to_owned(),
+            settings.list::<String>(&format!("{name}.{key}")).into(),
+        );
     }
     Some(part.into())
 }

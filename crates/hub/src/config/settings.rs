@@ -60,9 +60,20 @@ impl Settings {
     pub(super) fn defaults() -> Self {
         let by_key = KEYS
             .iter()
-            .map(|key| (key.name, Setting { text: key.default.to_owned(), source: Source::Default }))
+            .map(|key| {
+                (
+                    key.name,
+                    Setting {
+                        text: key.default.to_owned(),
+                        source: Source::Default,
+                    },
+                )
+            })
             .collect();
-        Self { by_key, faults: Vec::new() }
+        Self {
+            by_key,
+            faults: Vec::new(),
+        }
     }
 
     pub(super) fn put(&mut self, name: &str, text: String, source: Source) {
@@ -77,38 +88,66 @@ impl Settings {
     fn unknown(&mut self, what: &str, name: &str, near: &[String], source: Source) {
         let hint = match near {
             [] => "`security-hub config` lists them all".to_owned(),
-            near => format!("did you mean {}?", near.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")),
+            near => format!(
+                "did you mean {}?",
+                near.iter()
+                    .map(|n| format!("`{n}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
-        self.faults.push(Fault { source, text: format!("unknown {what} `{name}`; {hint}") });
+        self.faults.push(Fault {
+            source,
+            text: format!("unknown {what} `{name}`; {hint}"),
+        });
     }
 
     /// Takes over a TOML file.
     pub(super) fn read_file(&mut self, path: &Path, text: &str) {
-        let line_of = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+        let line_of = |at: usize| {
+            text.get(..at)
+                .map_or(1, |before| before.matches('\n').count() + 1)
+        };
         match DeTable::parse(text) {
             Ok(table) => self.read_table(path, "", table.get_ref(), &line_of),
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(span.start));
-                let source = Source::File { path: path.to_owned(), line };
-                self.faults.push(Fault { source, text: error.message().to_owned() });
+                let source = Source::File {
+                    path: path.to_owned(),
+                    line,
+                };
+                self.faults.push(Fault {
+                    source,
+                    text: error.message().to_owned(),
+                });
             }
         }
     }
 
-    fn read_table(&mut self, path: &Path, prefix: &str, table: &DeTable<'_>, line_of: &dyn Fn(usize) -> usize) {
+    fn read_table(
+        &mut self,
+        path: &Path,
+        prefix: &str,
+        table: &DeTable<'_>,
+        line_of: &dyn Fn(usize) -> usize,
+    ) {
         for (name, value) in table {
             let full = if prefix.is_empty() {
                 name.get_ref().to_string()
             } else {
                 format!("{prefix}.{}", name.get_ref())
             };
-            let source = Source::File { path: path.to_owned(), line: line_of(name.span().start) };
+            let source = Source::File {
+                path: path.to_owned(),
+                line: line_of(name.span().start),
+            };
             match value.get_ref() {
                 DeValue::Table(inner) if keys::find(&full).is_none() => {
                     self.read_table(path, &full, inner, line_of);
                 }
                 DeValue::Array(items) => {
-                    let texts: Option<Vec<String>> = items.iter().map(|item| scalar(item.get_ref())).collect();
+                    let texts: Option<Vec<String>> =
+                        items.iter().map(|item| scalar(item.get_ref())).collect();
                     match texts {
                         Some(texts) => self.put(&full, texts.join(","), source),
                         None => self.wrong(&full, source, "must be a list of plain values"),
@@ -123,11 +162,17 @@ impl Settings {
     }
 
     fn wrong(&mut self, key: &str, source: Source, why: &str) {
-        self.faults.push(Fault { source, text: format!("{key}: {why}") });
+        self.faults.push(Fault {
+            source,
+            text: format!("{key}: {why}"),
+        });
     }
 
     /// Takes over the environment: `DATABASE_URL` and `HUB_*`.
-    pub(super) fn read_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+    pub(super) fn read_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) {
         let mut variables: Vec<_> = variables.into_iter().collect();
         variables.sort();
         for (name, text) in variables {
@@ -146,19 +191,31 @@ impl Settings {
     }
 
     fn fault(&mut self, key: &str, why: impl fmt::Display) {
-        let source = self.by_key.get(key).map_or(Source::Default, |setting| setting.source.clone());
-        self.faults.push(Fault { source, text: format!("{key}: {why}") });
+        let source = self
+            .by_key
+            .get(key)
+            .map_or(Source::Default, |setting| setting.source.clone());
+        self.faults.push(Fault {
+            source,
+            text: format!("{key}: {why}"),
+        });
     }
 
     /// A fault found by a room's own validation, as `key: what is wrong`.
     pub(super) fn report(&mut self, text: String) {
         let key = text.split_once(':').map_or("", |(key, _)| key);
-        let source = self.by_key.get(key).map_or(Source::Default, |setting| setting.source.clone());
+        let source = self
+            .by_key
+            .get(key)
+            .map_or(Source::Default, |setting| setting.source.clone());
         self.faults.push(Fault { source, text });
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.by_key.get(key).map(|setting| setting.text.clone()).filter(|text| !text.is_empty())
+        self.by_key
+            .get(key)
+            .map(|setting| setting.text.clone())
+            .filter(|text| !text.is_empty())
     }
 
     /// The value of a key that always has one. `None` only together with a fault.
@@ -178,7 +235,10 @@ impl Settings {
         match text.parse() {
             Ok(value) if (from..=to).contains(&value) => Some(value),
             _ => {
-                self.fault(key, format_args!("`{text}` is not a whole number from {from} to {to}"));
+                self.fault(
+                    key,
+                    format_args!("`{text}` is not a whole number from {from} to {to}"),
+                );
                 None
             }
         }
@@ -187,7 +247,11 @@ impl Settings {
     pub(super) fn list<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Vec<T> {
         let text = self.text(key).unwrap_or_default();
         let mut values = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             match part.parse() {
                 Ok(value) => values.push(value),
                 Err(error) => self.fault(key, format_args!("`{part}`: {error}")),

@@ -1,31 +1,57 @@
 use super::*;
 
 fn load_toml(text: &str) -> Loaded {
-    load(Inputs { file: Some(("hub.toml".into(), text.to_owned())), ..Inputs::default() })
+    load(Inputs {
+        file: Some(("hub.toml".into(), text.to_owned())),
+        ..Inputs::default()
+    })
 }
 
 fn faults(loaded: Loaded) -> Vec<String> {
-    loaded.config.unwrap_err().iter().map(ToString::to_string).collect()
+    loaded
+        .config
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
 fn nothing_configured_is_a_configuration() {
     let config = load(Inputs::default()).config.unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8005");
-    assert!(config.trusted_proxies.is_empty() && config.database.url.is_none() && config.tls.is_none());
+    assert!(
+        config.trusted_proxies.is_empty() && config.database.url.is_none() && config.tls.is_none()
+    );
 }
 
 #[test]
 fn an_unknown_key_names_its_line_and_the_nearest() {
-    let told = faults(load_toml("listen = \"127.0.0.1:1\"\n\n[limits]\nbodi = 3\n"));
-    assert_eq!(told, ["hub.toml:4: unknown key `limits.bodi`; did you mean `limits.body`?"]);
+    let told = faults(load_toml(
+        "listen = \"127.0.0.1:1\"\n\n[limits]\nbodi = 3\n",
+    ));
+    assert_eq!(
+        told,
+        ["hub.toml:4: unknown key `limits.bodi`; did you mean `limits.body`?"]
+    );
 }
 
 #[test]
 fn an_unknown_variable_is_a_fault_too() {
-    let environment = vec![("HUB_LISTNE".to_owned(), "x".to_owned()), ("PATH".to_owned(), "/bin".to_owned())];
-    let told = faults(load(Inputs { environment, ..Inputs::default() }));
-    assert!(told[0].starts_with("environment HUB_LISTNE: unknown variable `HUB_LISTNE`; did you mean `HUB_LISTEN`"), "{told:?}");
+    let environment = vec![
+        ("HUB_LISTNE".to_owned(), "x".to_owned()),
+        ("PATH".to_owned(), "/bin".to_owned()),
+    ];
+    let told = faults(load(Inputs {
+        environment,
+        ..Inputs::default()
+    }));
+    assert!(
+        told[0].starts_with(
+            "environment HUB_LISTNE: unknown variable `HUB_LISTNE`; did you mean `HUB_LISTEN`"
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -34,7 +60,10 @@ fn every_fault_is_told_at_once_with_its_origin() {
         "listen = \"here\"\ntrusted_proxies = [\"10.0.0.0/8\", \"nonsense\"]\n[limits]\nbody = 1\nheader_timeout = \"5\"\n[tls]\ncert = \"a.pem\"\n",
     ));
     assert_eq!(told.len(), 5, "{told:#?}");
-    assert!(told.iter().all(|fault| fault.starts_with("hub.toml:")), "{told:#?}");
+    assert!(
+        told.iter().all(|fault| fault.starts_with("hub.toml:")),
+        "{told:#?}"
+    );
 }
 
 #[test]
@@ -45,32 +74,60 @@ fn a_file_that_is_not_toml_says_where() {
 #[test]
 fn flags_win_over_environment_over_file() {
     let loaded = load(Inputs {
-        file: Some(("hub.toml".into(), "listen = \"127.0.0.1:1\"\n[database]\npool = 5\n".to_owned())),
+        file: Some((
+            "hub.toml".into(),
+            "listen = \"127.0.0.1:1\"\n[database]\npool = 5\n".to_owned(),
+        )),
         environment: vec![
             ("HUB_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
             ("HUB_DATABASE_POOL".to_owned(), "6".to_owned()),
         ],
         flags: vec![("listen", "127.0.0.1:3".to_owned(), "--listen")],
     });
-    let line = loaded.lines.iter().find(|line| line.key == "listen").unwrap();
-    assert_eq!((line.value.as_str(), line.source.to_string().as_str()), ("127.0.0.1:3", "flag --listen"));
+    let line = loaded
+        .lines
+        .iter()
+        .find(|line| line.key == "listen")
+        .unwrap();
+    assert_eq!(
+        (line.value.as_str(), line.source.to_string().as_str()),
+        ("127.0.0.1:3", "flag --listen")
+    );
     let config = loaded.config.unwrap();
     assert_eq!((config.listen.port(), config.database.pool), (3, 6));
 }
 
 #[test]
 fn secrets_are_not_printed() {
-    let environment = vec![("DATABASE_URL".to_owned(), "postgres://hub_app:hunter2@db/hub".to_owned())];
-    let loaded = load(Inputs { environment, ..Inputs::default() });
+    let environment = vec![(
+        "DATABASE_URL".to_owned(),
+        "postgres://hub_app:hunter2@db/hub".to_owned(),
+    )];
+    let loaded = load(Inputs {
+        environment,
+        ..Inputs::default()
+    });
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    let line = loaded.lines.iter().find(|line| line.key == "database.url").unwrap();
-    assert_eq!((line.value.as_str(), line.source.to_string().as_str()), ("***", "environment DATABASE_URL"));
+    let line = loaded
+        .lines
+        .iter()
+        .find(|line| line.key == "database.url")
+        .unwrap();
+    assert_eq!(
+        (line.value.as_str(), line.source.to_string().as_str()),
+        ("***", "environment DATABASE_URL")
+    );
 }
 
 #[test]
 fn the_respond_section_is_checked_by_its_room() {
-    let told = faults(load_toml("[respond.webhook]\nurl = \"http://x.example/\"\nsecret = \"0123456789abcdef\"\n"));
-    assert!(told[0].starts_with("hub.toml:2: respond.webhook.url: must be https"), "{told:?}");
+    let told = faults(load_toml(
+        "[respond.webhook]\nurl = \"http://x.example/\"\nsecret = \"0123456789abcdef\"\n",
+    ));
+    assert!(
+        told[0].starts_with("hub.toml:2: respond.webhook.url: must be https"),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -73,7 +73,9 @@ impl AccessLog {
         now: Timestamp,
         metrics: &Metrics,
     ) {
-        let Some(caller) = caller(principal) else { return };
+        let Some(caller) = caller(principal) else {
+            return;
+        };
         let kind = Kind {
             tenant: principal.tenant,
             caller,
@@ -86,23 +88,38 @@ impl AccessLog {
         if waiting.len() >= BOUND && !waiting.contains_key(&kind) {
             return metrics.access_overflow();
         }
-        let tally = waiting.entry(kind).or_insert(Tally { first_at: now, count: 0, records: 0 });
+        let tally = waiting.entry(kind).or_insert(Tally {
+            first_at: now,
+            count: 0,
+            records: 0,
+        });
         tally.count += 1;
         tally.records += records;
     }
 
     /// Ingests what waits. What the database does not take is put back.
     pub(crate) async fn flush(&self, store: &hub_store::Store, metrics: &Metrics) {
-        let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let taken =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut by_tenant: HashMap<TenantId, Vec<(Kind, Tally)>> = HashMap::new();
         for (kind, tally) in taken {
-            by_tenant.entry(kind.tenant).or_default().push((kind, tally));
+            by_tenant
+                .entry(kind.tenant)
+                .or_default()
+                .push((kind, tally));
         }
         for (tenant, tallies) in by_tenant {
             let cx = Cx::system(store.clone(), tenant, "front_door");
-            let mut events: Vec<Event> = tallies.iter().map(|(kind, tally)| event(kind, *tally)).collect();
+            let mut events: Vec<Event> = tallies
+                .iter()
+                .map(|(kind, tally)| event(kind, *tally))
+                .collect();
             events.sort_by_key(|event| event.time);
-            let batch = Batch { source: "hub.access".to_owned(), events, ..Batch::default() };
+            let batch = Batch {
+                source: "hub.access".to_owned(),
+                events,
+                ..Batch::default()
+            };
             match ingest::append(&cx, &batch).await {
                 Ok(receipt) => metrics.events_ingested(u64::from(receipt.accepted)),
                 Err(error) => {
@@ -120,7 +137,11 @@ impl AccessLog {
                 metrics.access_overflow();
                 continue;
             }
-            let kept = waiting.entry(kind).or_insert(Tally { count: 0, records: 0, ..tally });
+            let kept = waiting.entry(kind).or_insert(Tally {
+                count: 0,
+                records: 0,
+                ..tally
+            });
             kept.first_at = kept.first_at.min(tally.first_at);
             kept.count += tally.count;
             kept.records += tally.records;
@@ -130,7 +151,12 @@ impl AccessLog {
 
 fn caller(principal: &Principal) -> Option<Caller> {
     match &principal.actor {
-        Actor::User { user, session, username, .. } => Some(Caller {
+        Actor::User {
+            user,
+            session,
+            username,
+            ..
+        } => Some(Caller {
             uid: user.to_string(),
             name: username.clone(),
             kind: "User",
@@ -149,9 +175,17 @@ fn caller(principal: &Principal) -> Option<Caller> {
 }
 
 fn event(kind: &Kind, tally: Tally) -> Event {
-    let outcome = if kind.outcome == Verdict::Done { Outcome::Success } else { Outcome::Failure };
+    let outcome = if kind.outcome == Verdict::Done {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    };
     let source = LogSource::new("security_hub", "api");
-    let mut event = Event { time: tally.first_at, source, body: Map::new() };
+    let mut event = Event {
+        time: tally.first_at,
+        source,
+        body: Map::new(),
+    };
     let class = Class::ApiActivity;
     // OCSF's activity of an API call whose kind is not told apart.
     let activity = 99_u32;
@@ -167,13 +201,19 @@ fn event(kind: &Kind, tally: Tally) -> Event {
     event.set("count", tally.count);
     event.set("api.operation", kind.operation);
     event.set("api.service.name", "security-hub");
-    event.set("actor.user", json!({"uid": kind.caller.uid, "name": kind.caller.name, "type": kind.caller.kind}));
+    event.set(
+        "actor.user",
+        json!({"uid": kind.caller.uid, "name": kind.caller.name, "type": kind.caller.kind}),
+    );
     event.set("src_endpoint.ip", kind.address.to_string());
-    event.set("metadata", json!({
-        "version": "1.8.0", "log_provider": "security_hub", "log_name": "api",
-        "tenant_uid": kind.tenant.to_string(),
-        "product": {"name": "Security Hub", "vendor_name": "Security Hub"},
-    }));
+    event.set(
+        "metadata",
+        json!({
+            "version": "1.8.0", "log_provider": "security_hub", "log_name": "api",
+            "tenant_uid": kind.tenant.to_string(),
+            "product": {"name": "Security Hub", "vendor_name": "Security Hub"},
+        }),
+    );
     event.set("unmapped.records", tally.records);
     if let Some(session) = &kind.caller.session {
         event.set("actor.session.uid", session.clone());
@@ -201,8 +241,16 @@ mod tests {
     fn equal_requests_become_one_event_with_a_count() {
         let clock = ManualClock::at(Timestamp::from_unix_millis(1000));
         let key = ApiKeyId::new(&clock);
-        let actor = Actor::ApiKey { key, name: "nightly".into(), scopes: vec![] };
-        let principal = Principal { tenant: TenantId::SYSTEM, actor, roles: vec![] };
+        let actor = Actor::ApiKey {
+            key,
+            name: "nightly".into(),
+            scopes: vec![],
+        };
+        let principal = Principal {
+            tenant: TenantId::SYSTEM,
+            actor,
+            roles: vec![],
+        };
         let origin = Origin {
             request: RequestId::new(&clock),
             address: [127, 3, 0, 1].into(),
@@ -212,7 +260,13 @@ mod tests {
         let (log, metrics) = (AccessLog::default(), Metrics::new());
         for _ in 0..3 {
             let now = Timestamp::from_unix_millis(1000);
-            log.note(&principal, &origin, ("users.read", Verdict::Done, 50), now, &metrics);
+            log.note(
+                &principal,
+                &origin,
+                ("users.read", Verdict::Done, 50),
+                now,
+                &metrics,
+            );
         }
         let waiting = log.waiting.lock().unwrap();
         let (kind, tally) = waiting.iter().next().unwrap();
@@ -220,7 +274,10 @@ mod tests {
         assert_eq!(waiting.len(), 1);
         assert_eq!(event.at("count"), Some(&json!(3)));
         assert_eq!(event.at("unmapped.records"), Some(&json!(150)));
-        assert_eq!(event.text("actor.user.credential_uid"), Some(key.to_string().as_str()));
+        assert_eq!(
+            event.text("actor.user.credential_uid"),
+            Some(key.to_string().as_str())
+        );
         assert_eq!(event.text("actor.user.type"), Some("Service"));
     }
 }

@@ -65,7 +65,9 @@ impl Activity {
         if self.in_progress.load(Ordering::Relaxed) == 0 {
             let now = self.elapsed() + 1;
             // Only the first byte of a head counts; a trickle does not renew the wait.
-            let _kept = self.head_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            let _kept =
+                self.head_since
+                    .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
@@ -85,7 +87,11 @@ impl Activity {
         let head = self.head_since.load(Ordering::Relaxed);
         if head > 0 {
             let until = self.born + Duration::from_millis(head - 1) + patience.head;
-            return if now >= until { Verdict::Drop } else { Verdict::Wait(until) };
+            return if now >= until {
+                Verdict::Drop
+            } else {
+                Verdict::Wait(until)
+            };
         }
         let idle_since = self.born + Duration::from_millis(self.idle_since.load(Ordering::Relaxed));
         let first = !self.served_any.load(Ordering::Relaxed);
@@ -121,7 +127,10 @@ pub(super) struct Tracked {
 
 impl Tracked {
     pub(super) const fn new(body: Body, request: InProgress) -> Self {
-        Self { body, _request: request }
+        Self {
+            body,
+            _request: request,
+        }
     }
 }
 
@@ -159,7 +168,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -170,7 +183,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
@@ -237,10 +254,16 @@ mod tests {
     async fn when_stopping_a_silent_connection_has_a_second_and_a_request_has_its_time() {
         let activity = Activity::new();
         let stopped = Some(Instant::now());
-        assert!(matches!(activity.judge(&PATIENCE, stopped), Verdict::Wait(_)));
+        assert!(matches!(
+            activity.judge(&PATIENCE, stopped),
+            Verdict::Wait(_)
+        ));
         let request = activity.begin();
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert!(matches!(activity.judge(&PATIENCE, stopped), Verdict::Wait(_)));
+        assert!(matches!(
+            activity.judge(&PATIENCE, stopped),
+            Verdict::Wait(_)
+        ));
         drop(request);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(activity.judge(&PATIENCE, stopped), Verdict::Close);

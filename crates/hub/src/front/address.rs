@@ -31,27 +31,40 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         headers
             .get_all(name)
             .iter()
-            .flat_map(|value| value.to_str().unwrap_or("unreadable").split(',').map(|part| part.trim().to_owned()))
+            .flat_map(|value| {
+                value
+                    .to_str()
+                    .unwrap_or("unreadable")
+                    .split(',')
+                    .map(|part| part.trim().to_owned())
+            })
             .collect()
     };
     let simple = values("x-forwarded-for");
     if !simple.is_empty() {
         return simple.iter().map(|text| parse(text)).collect();
     }
-    values("forwarded").iter().map(|element| forwarded_for(element).and_then(parse)).collect()
+    values("forwarded")
+        .iter()
+        .map(|element| forwarded_for(element).and_then(parse))
+        .collect()
 }
 
 /// The `for=` of one `Forwarded` element.
 fn forwarded_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        name.eq_ignore_ascii_case("for").then(|| value.trim_matches('"'))
+        name.eq_ignore_ascii_case("for")
+            .then(|| value.trim_matches('"'))
     })
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
 fn parse(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
     bare.parse::<IpAddr>()
         .or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()))
         .ok()
@@ -63,39 +76,97 @@ mod tests {
     use super::*;
 
     fn check(peer: &str, trusted: &[&str], headers: &[(&'static str, &str)], expected: &str) {
-        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted: Vec<IpNet> = trusted
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        assert_eq!(client(peer.parse().unwrap(), &trusted, &map).to_string(), expected, "{headers:?}");
+        assert_eq!(
+            client(peer.parse().unwrap(), &trusted, &map).to_string(),
+            expected,
+            "{headers:?}"
+        );
     }
 
     #[test]
     fn nobody_trusted_means_headers_are_ignored() {
-        check("192.0.2.9", &[], &[("x-forwarded-for", "10.1.1.1")], "192.0.2.9");
-        check("192.0.2.9", &["10.0.0.0/8"], &[("forwarded", "for=10.1.1.1")], "192.0.2.9");
+        check(
+            "192.0.2.9",
+            &[],
+            &[("x-forwarded-for", "10.1.1.1")],
+            "192.0.2.9",
+        );
+        check(
+            "192.0.2.9",
+            &["10.0.0.0/8"],
+            &[("forwarded", "for=10.1.1.1")],
+            "192.0.2.9",
+        );
     }
 
     #[test]
     fn the_rightmost_untrusted_hop_counts() {
         let proxies = &["10.0.0.0/8"];
-        check("10.0.0.1", proxies, &[("x-forwarded-for", "1.1.1.1, 203.0.113.5, 10.0.0.2")], "203.0.113.5");
-        check("10.0.0.1", proxies, &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "203.0.113.5")], "203.0.113.5");
-        check("10.0.0.1", proxies, &[("forwarded", "for=1.1.1.1, for=\"[2001:db8::7]:90\";proto=https")], "2001:db8::7");
-        check("10.0.0.1", proxies, &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")], "10.0.0.3");
+        check(
+            "10.0.0.1",
+            proxies,
+            &[("x-forwarded-for", "1.1.1.1, 203.0.113.5, 10.0.0.2")],
+            "203.0.113.5",
+        );
+        check(
+            "10.0.0.1",
+            proxies,
+            &[
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-for", "203.0.113.5"),
+            ],
+            "203.0.113.5",
+        );
+        check(
+            "10.0.0.1",
+            proxies,
+            &[(
+                "forwarded",
+                "for=1.1.1.1, for=\"[2001:db8::7]:90\";proto=https",
+            )],
+            "2001:db8::7",
+        );
+        check(
+            "10.0.0.1",
+            proxies,
+            &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")],
+            "10.0.0.3",
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_not_looked_behind() {
-        check("10.0.0.1", &["10.0.0.0/8"], &[("x-forwarded-for", "1.1.1.1, unknown")], "10.0.0.1");
-        check("10.0.0.1", &["10.0.0.0/8"], &[("forwarded", "for=1.1.1.1, for=_hidden")], "10.0.0.1");
+        check(
+            "10.0.0.1",
+            &["10.0.0.0/8"],
+            &[("x-forwarded-for", "1.1.1.1, unknown")],
+            "10.0.0.1",
+        );
+        check(
+            "10.0.0.1",
+            &["10.0.0.0/8"],
+            &[("forwarded", "for=1.1.1.1, for=_hidden")],
+            "10.0.0.1",
+        );
         check("10.0.0.1", &["10.0.0.0/8"], &[], "10.0.0.1");
     }
 
     #[test]
     fn mapped_addresses_are_plain_ones() {
         check("::ffff:192.0.2.9", &[], &[], "192.0.2.9");
-        check("::ffff:10.0.0.1", &["10.0.0.0/8"], &[("x-forwarded-for", "::ffff:203.0.113.5")], "203.0.113.5");
+        check(
+            "::ffff:10.0.0.1",
+            &["10.0.0.0/8"],
+            &[("x-forwarded-for", "::ffff:203.0.113.5")],
+            "203.0.113.5",
+        );
     }
 }

@@ -29,7 +29,12 @@ pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(';'))
-        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+        .find_map(|pair| {
+            pair.trim()
+                .split_once('=')
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+        })
 }
 
 /// What a caller offers as proof.
@@ -42,7 +47,9 @@ enum Credential<'h> {
 fn credential(headers: &HeaderMap) -> Option<Credential<'_>> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| Credential::Bearer(token.trim()));
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| Credential::Bearer(token.trim()));
     }
     cookie(headers, SESSION_COOKIE).map(Credential::Cookie)
 }
@@ -53,23 +60,33 @@ fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return false;
     }
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("unreadable"))
+    };
     if let Some(site) = text(http::header::HeaderName::from_static("sec-fetch-site")) {
         return site != "same-origin" && site != "none";
     }
-    let Some(origin) = text(ORIGIN) else { return false };
+    let Some(origin) = text(ORIGIN) else {
+        return false;
+    };
     let host = text(HOST);
     origin.split_once("://").map(|(_, authority)| authority) != host
 }
 
 fn visit(extensions: &Extensions) -> Result<&Visit, Problem> {
-    extensions.get::<Visit>().ok_or_else(|| Problem::of(ErrorKind::Internal))
+    extensions
+        .get::<Visit>()
+        .ok_or_else(|| Problem::of(ErrorKind::Internal))
 }
 
 /// A visitor without a proven identity: counted by address.
 pub(crate) fn visitor(app: &App, extensions: &Extensions) -> Result<(), Problem> {
     let address = visit(extensions)?.origin.address;
-    app.rate.take(Who::Address(address), app.clock().now()).map_err(slow_down)
+    app.rate
+        .take(Who::Address(address), app.clock().now())
+        .map_err(slow_down)
 }
 
 /// Whether the request comes from the machine itself, and the configuration says that this is enough.
@@ -79,7 +96,12 @@ pub(crate) fn is_local(app: &App, extensions: &Extensions) -> bool {
 
 /// What a caller claims, still unproven. Apart from the request, which cannot be shared while we wait.
 pub(crate) fn claim<B>(app: &App, request: &Request<B>) -> Result<Claim, Problem> {
-    identify(app, request.method(), request.headers(), request.extensions())
+    identify(
+        app,
+        request.method(),
+        request.headers(),
+        request.extensions(),
+    )
 }
 
 /// A credential and where it came from.
@@ -90,9 +112,18 @@ pub(crate) struct Claim {
     visit: Visit,
 }
 
-fn identify(app: &App, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Result<Claim, Problem> {
+fn identify(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Claim, Problem> {
     let visit = visit(extensions)?.clone();
-    let claim = |bearer, session| Claim { bearer, session, visit };
+    let claim = |bearer, session| Claim {
+        bearer,
+        session,
+        visit,
+    };
     match credential(headers) {
         Some(Credential::Bearer(token)) => Ok(claim(Some(token.to_owned()), None)),
         Some(Credential::Cookie(_)) if is_cross_site(method, headers) => Err(Problem::cross_site()),
@@ -110,22 +141,33 @@ impl Claim {
         let now = app.clock().now();
         let proven = match (&self.bearer, &self.session) {
             (Some(token), _) => app.authenticator.bearer(token).await,
-            (None, session) => app.authenticator.cookie(session.as_deref().unwrap_or_default()).await,
+            (None, session) => {
+                app.authenticator
+                    .cookie(session.as_deref().unwrap_or_default())
+                    .await
+            }
         };
         let principal = match proven {
             Ok(principal) => principal,
             Err(error) => return Err(self.unproven(app, error)),
         };
         app.metrics.authenticated("good");
-        app.rate.take(who(&principal, &self.visit), now).map_err(slow_down)?;
+        app.rate
+            .take(who(&principal, &self.visit), now)
+            .map_err(slow_down)?;
         let principal = Arc::unwrap_or_clone(principal);
-        Ok(Admission { cx: Cx::new(app.store.clone(), principal, Some(self.visit.origin)) })
+        Ok(Admission {
+            cx: Cx::new(app.store.clone(), principal, Some(self.visit.origin)),
+        })
     }
 
     /// A bad credential costs its address, so that guessing is slow.
     fn unproven(self, app: &App, error: IdentityError) -> Problem {
         app.metrics.authenticated("bad");
-        match app.rate.take(Who::Address(self.visit.origin.address), app.clock().now()) {
+        match app
+            .rate
+            .take(Who::Address(self.visit.origin.address), app.clock().now())
+        {
             Err(wait) => slow_down(wait),
             Ok(()) => error.into(),
         }
@@ -146,7 +188,10 @@ fn slow_down(seconds: u64) -> Problem {
 
 /// Refuses an address that the tenant has blocked.
 pub(crate) fn unblocked(app: &App, tenant: TenantId, visit: &Visit) -> Result<(), Problem> {
-    if app.blocks.refuses(tenant, visit.origin.address, app.clock().now()) {
+    if app
+        .blocks
+        .refuses(tenant, visit.origin.address, app.clock().now())
+    {
         app.metrics.authenticated("blocked");
         return Err(Problem::address_blocked());
     }
@@ -157,7 +202,9 @@ impl Admission {
     /// Whether this caller may do `action`, from where they are.
     pub(crate) async fn permit(&self, app: &App, action: Action) -> Result<(), (Problem, Verdict)> {
         if let Some(origin) = &self.cx.origin
-            && app.blocks.refuses(self.cx.tenant(), origin.address, app.clock().now())
+            && app
+                .blocks
+                .refuses(self.cx.tenant(), origin.address, app.clock().now())
         {
             app.metrics.authenticated("blocked");
             return Err((Problem::address_blocked(), Verdict::Blocked));
@@ -166,7 +213,10 @@ impl Admission {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let needs = format!("this needs the permission `{}`", action.name());
-                Err((Problem::of(ErrorKind::Forbidden).detail(needs), Verdict::Denied))
+                Err((
+                    Problem::of(ErrorKind::Forbidden).detail(needs),
+                    Verdict::Denied,
+                ))
             }
             Err(problem) => Err((problem, Verdict::Failed)),
         }
@@ -176,7 +226,13 @@ impl Admission {
     pub(crate) fn note(&self, app: &App, action: Action, verdict: Verdict, records: u64) {
         if let Some(origin) = &self.cx.origin {
             let what = (action.name(), verdict, records);
-            app.access_log.note(&self.cx.principal, origin, what, app.clock().now(), &app.metrics);
+            app.access_log.note(
+                &self.cx.principal,
+                origin,
+                what,
+                app.clock().now(),
+                &app.metrics,
+            );
         }
     }
 }
@@ -186,20 +242,39 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
     fn a_cookie_does_not_count_from_another_site() {
         let check = |pairs: &[(&'static str, &str)]| is_cross_site(&Method::POST, &headers(pairs));
         assert!(check(&[("sec-fetch-site", "cross-site")]));
-        assert!(check(&[("sec-fetch-site", "same-site"), ("origin", "https://hub.test"), ("host", "hub.test")]));
-        assert!(check(&[("origin", "https://evil.test"), ("host", "hub.test")]));
+        assert!(check(&[
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://hub.test"),
+            ("host", "hub.test")
+        ]));
+        assert!(check(&[
+            ("origin", "https://evil.test"),
+            ("host", "hub.test")
+        ]));
         assert!(check(&[("origin", "null"), ("host", "hub.test")]));
-        assert!(!check(&[("sec-fetch-site", "same-origin"), ("origin", "https://hub.test")]));
-        assert!(!check(&[("origin", "https://hub.test:8443"), ("host", "hub.test:8443")]));
+        assert!(!check(&[
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "https://hub.test")
+        ]));
+        assert!(!check(&[
+            ("origin", "https://hub.test:8443"),
+            ("host", "hub.test:8443")
+        ]));
         assert!(!check(&[]));
-        assert!(!is_cross_site(&Method::GET, &headers(&[("origin", "https://evil.test")])));
+        assert!(!is_cross_site(
+            &Method::GET,
+            &headers(&[("origin", "https://evil.test")])
+        ));
     }
 
     #[test]
@@ -212,8 +287,14 @@ mod tests {
 
     #[test]
     fn a_bearer_comes_before_a_cookie_and_other_schemes_are_none() {
-        let both = headers(&[("cookie", "hub_session=x"), ("authorization", "bearer shk_1")]);
+        let both = headers(&[
+            ("cookie", "hub_session=x"),
+            ("authorization", "bearer shk_1"),
+        ]);
         assert_eq!(credential(&both), Some(Credential::Bearer("shk_1")));
-        assert_eq!(credential(&headers(&[("authorization", "Basic YQ==")])), None);
+        assert_eq!(
+            credential(&headers(&[("authorization", "Basic YQ==")])),
+            None
+        );
     }
 }

@@ -38,8 +38,15 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 
 impl Capacity {
     pub(super) fn new(all: usize, per_address: usize) -> Self {
-        let open = Arc::new(Mutex::new(Open { all: 0, by_address: HashMap::new() }));
-        Self { open, all, per_address }
+        let open = Arc::new(Mutex::new(Open {
+            all: 0,
+            by_address: HashMap::new(),
+        }));
+        Self {
+            open,
+            all,
+            per_address,
+        }
     }
 
     pub(super) fn admit(&self, address: IpAddr) -> Result<Permit, Full> {
@@ -53,7 +60,10 @@ impl Capacity {
         }
         *from_there += 1;
         open.all += 1;
-        Ok(Permit { open: Arc::clone(&self.open), address })
+        Ok(Permit {
+            open: Arc::clone(&self.open),
+            address,
+        })
     }
 
     pub(super) fn open(&self) -> usize {
@@ -82,11 +92,17 @@ mod tests {
     fn an_address_cannot_take_the_house() {
         let capacity = Capacity::new(3, 2);
         let (one, two) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let held: Vec<Permit> = [one, one, two].into_iter().map(|a| capacity.admit(a).unwrap()).collect();
+        let held: Vec<Permit> = [one, one, two]
+            .into_iter()
+            .map(|a| capacity.admit(a).unwrap())
+            .collect();
         assert_eq!(capacity.admit(two).unwrap_err(), Full::House);
         drop(held);
         assert_eq!(capacity.open(), 0);
-        let _held: Vec<Permit> = [one, one].into_iter().map(|a| capacity.admit(a).unwrap()).collect();
+        let _held: Vec<Permit> = [one, one]
+            .into_iter()
+            .map(|a| capacity.admit(a).unwrap())
+            .collect();
         assert_eq!(capacity.admit(one).unwrap_err(), Full::Address);
         assert!(capacity.admit(two).is_ok());
     }

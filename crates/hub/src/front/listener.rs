@@ -24,8 +24,11 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 
 /// Answers one request.
-pub(crate) type Answer =
-    Arc<dyn Fn(Request<Incoming>, Arrival) -> futures_util::future::BoxFuture<'static, Response<Body>> + Send + Sync>;
+pub(crate) type Answer = Arc<
+    dyn Fn(Request<Incoming>, Arrival) -> futures_util::future::BoxFuture<'static, Response<Body>>
+        + Send
+        + Sync,
+>;
 
 /// Everything the accept loop needs.
 #[derive(Clone)]
@@ -55,7 +58,14 @@ impl Door {
             idle: limits.idle_timeout,
             stopping: Duration::from_secs(1),
         };
-        Self { patience, capacity: Capacity::new(all, per_address), certificates, answer, metrics, stopping }
+        Self {
+            patience,
+            capacity: Capacity::new(all, per_address),
+            certificates,
+            answer,
+            metrics,
+            stopping,
+        }
     }
 
     /// Serves until told to stop, then finishes what is in progress, for at most `drain`.
@@ -105,16 +115,37 @@ impl Door {
     async fn keep(&self, socket: TcpStream, peer: SocketAddr) {
         let _slower = socket.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self.converse(socket, Arrival { peer, scheme: Scheme::Http }).await;
+            return self
+                .converse(
+                    socket,
+                    Arrival {
+                        peer,
+                        scheme: Scheme::Http,
+                    },
+                )
+                .await;
         };
         match timeout(self.patience.head, certificates.acceptor().accept(socket)).await {
-            Ok(Ok(socket)) => self.converse(socket, Arrival { peer, scheme: Scheme::Https }).await,
+            Ok(Ok(socket)) => {
+                self.converse(
+                    socket,
+                    Arrival {
+                        peer,
+                        scheme: Scheme::Https,
+                    },
+                )
+                .await
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_late) => self.metrics.connections_refused("handshake_timeout"),
         }
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, socket: S, arrival: Arrival) {
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        socket: S,
+        arrival: Arrival,
+    ) {
         let activity = Activity::new();
         let service = {
             let (activity, door) = (Arc::clone(&activity), self.clone());
@@ -125,9 +156,14 @@ impl Door {
                 async move {
                     let mut response = answering.await;
                     if stopping.borrow().is_some() && response.version() < http::Version::HTTP_2 {
-                        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+                        response.headers_mut().insert(
+                            http::header::CONNECTION,
+                            http::HeaderValue::from_static("close"),
+                        );
                     }
-                    Ok::<_, std::convert::Infallible>(response.map(|body| Tracked::new(body, in_progress)))
+                    Ok::<_, std::convert::Infallible>(
+                        response.map(|body| Tracked::new(body, in_progress)),
+                    )
                 }
             })
         };
@@ -188,10 +224,15 @@ pub(crate) async fn told(stopping: &mut watch::Receiver<Option<Instant>>) {
 /// Descriptors for connections: the process's limit, raised as far as it may be, less what the rest needs.
 fn descriptors() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 512 };
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 512;
+    };
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(_) => soft,
     };
-    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(128).max(16)
+    usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(128)
+        .max(16)
 }

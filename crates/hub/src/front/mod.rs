@@ -3,8 +3,8 @@
 //! Knows nothing of what a request is for. Order: capacity → head → request id → client address → credential →
 //! blocked? → rate → permission → the route.
 
-mod activity;
 pub(crate) mod access_log;
+mod activity;
 pub(crate) mod address;
 pub(crate) mod admit;
 pub(crate) mod blocks;

@@ -41,7 +41,12 @@ pub(crate) fn answer(app: App, router: Router) -> Answer {
     })
 }
 
-async fn respond(app: &App, router: Router, mut request: Request<Body>, arrival: Arrival) -> Response<Body> {
+async fn respond(
+    app: &App,
+    router: Router,
+    mut request: Request<Body>,
+    arrival: Arrival,
+) -> Response<Body> {
     let visit = visit(app, request.headers(), arrival);
     let id = visit.origin.request;
     let span = tracing::info_span!("request", request.id = %id, http.method = %request.method());
@@ -57,8 +62,12 @@ async fn respond(app: &App, router: Router, mut request: Request<Body>, arrival:
         Err(_late) => Problem::late().into_response(),
     };
     let took = app.clock().now().since(started);
-    let route = response.extensions().get::<Matched>().map_or("none", |matched| matched.0);
-    app.metrics.request(method.as_str(), route, response.status().as_u16(), took);
+    let route = response
+        .extensions()
+        .get::<Matched>()
+        .map_or("none", |matched| matched.0);
+    app.metrics
+        .request(method.as_str(), route, response.status().as_u16(), took);
     tracing::debug!(request.id = %id, http.method = %method, http.route = route,
         http.status = response.status().as_u16(), duration_ms = took.as_millis() as u64, "a request was answered");
     dress(response.headers_mut(), id, arrival.scheme);
@@ -68,29 +77,56 @@ async fn respond(app: &App, router: Router, mut request: Request<Body>, arrival:
 fn visit(app: &App, headers: &HeaderMap, arrival: Arrival) -> Visit {
     let peer = arrival.peer.ip();
     let address = address::client(peer, &app.config.trusted_proxies, headers);
-    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(|text| {
-        text.get(..USER_AGENT_BYTES).unwrap_or(text).to_owned()
-    });
+    let user_agent = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .map(|text| text.get(..USER_AGENT_BYTES).unwrap_or(text).to_owned());
     let request = RequestId::new(&**app.clock());
-    let origin = Origin { request, address, user_agent, device: app.device(headers) };
-    Visit { origin, scheme: arrival.scheme, is_local: address == peer.to_canonical() && address.is_loopback() }
+    let origin = Origin {
+        request,
+        address,
+        user_agent,
+        device: app.device(headers),
+    };
+    Visit {
+        origin,
+        scheme: arrival.scheme,
+        is_local: address == peer.to_canonical() && address.is_loopback(),
+    }
 }
 
 /// The headers that every response has; a handler's own come first.
 fn dress(headers: &mut HeaderMap, id: RequestId, scheme: Scheme) {
     let mut put = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     };
-    put(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    put(
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    );
     put(X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(X_FRAME_OPTIONS, "DENY");
     put(REFERRER_POLICY, "no-referrer");
     put(CACHE_CONTROL, "no-store");
-    put(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    put(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    put(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");
+    put(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    put(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    put(
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=()",
+    );
     if scheme == Scheme::Https {
-        put(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+        put(
+            STRICT_TRANSPORT_SECURITY,
+            "max-age=31536000; includeSubDomains",
+        );
     }
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);

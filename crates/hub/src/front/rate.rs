@@ -34,7 +34,11 @@ pub(crate) struct Rate {
 
 impl Rate {
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second: u64::from(per_second), capacity: u64::from(burst) * ONE, buckets: Mutex::default() }
+        Self {
+            per_second: u64::from(per_second),
+            capacity: u64::from(burst) * ONE,
+            buckets: Mutex::default(),
+        }
     }
 
     /// Takes one request from the bucket, or says after how many seconds there will be one.
@@ -43,7 +47,10 @@ impl Rate {
         if buckets.len() > REMEMBERED {
             buckets.retain(|_, bucket| self.filled(bucket, now) < self.capacity);
         }
-        let bucket = buckets.entry(who).or_insert(Bucket { filled: self.capacity, at: now });
+        let bucket = buckets.entry(who).or_insert(Bucket {
+            filled: self.capacity,
+            at: now,
+        });
         bucket.filled = self.filled(bucket, now);
         bucket.at = now;
         match bucket.filled.checked_sub(ONE) {
@@ -57,7 +64,10 @@ impl Rate {
 
     fn filled(&self, bucket: &Bucket, now: Timestamp) -> u64 {
         let micros = u64::try_from(now.since(bucket.at).as_micros()).unwrap_or(u64::MAX);
-        bucket.filled.saturating_add(micros.saturating_mul(self.per_second)).min(self.capacity)
+        bucket
+            .filled
+            .saturating_add(micros.saturating_mul(self.per_second))
+            .min(self.capacity)
     }
 }
 

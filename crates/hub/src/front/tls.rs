@@ -22,7 +22,10 @@ impl Certificates {
     /// Reads and checks the files: the key must belong to the certificate.
     pub(crate) fn load(files: &Tls) -> anyhow::Result<Self> {
         let config = Arc::new(read(&files.cert, &files.key)?);
-        Ok(Self { files: files.clone(), current: Arc::new(RwLock::new(config)) })
+        Ok(Self {
+            files: files.clone(),
+            current: Arc::new(RwLock::new(config)),
+        })
     }
 
     /// Reads the files again; on a fault the old certificate stays.
@@ -50,7 +53,12 @@ fn read(cert: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .with_context(|| format!("certificate `{}` and its key do not go together", cert.display()))?;
+        .with_context(|| {
+            format!(
+                "certificate `{}` and its key do not go together",
+                cert.display()
+            )
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -44,7 +44,12 @@ pub(crate) struct Crew {
 
 impl Crew {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { tasks: TaskTracker::new(), stop: watch::Sender::new(false), metrics, conditions: Arc::default() }
+        Self {
+            tasks: TaskTracker::new(),
+            stop: watch::Sender::new(false),
+            metrics,
+            conditions: Arc::default(),
+        }
     }
 
     /// Starts `work` under `name`. It returns `Ok` only when told to stop.
@@ -54,7 +59,8 @@ impl Crew {
         W: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let crew = self.clone();
-        self.tasks.spawn(async move { crew.supervise(name, work).await });
+        self.tasks
+            .spawn(async move { crew.supervise(name, work).await });
     }
 
     async fn supervise<F, W>(&self, name: &'static str, work: F)
@@ -95,12 +101,18 @@ impl Crew {
     }
 
     fn note(&self, name: &'static str, change: impl FnOnce(&mut Condition)) {
-        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut conditions = self
+            .conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         change(conditions.entry(name).or_default());
     }
 
     pub(crate) fn conditions(&self) -> BTreeMap<&'static str, Condition> {
-        self.conditions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Tells all to finish and waits for them; false if some did not within `limit`.

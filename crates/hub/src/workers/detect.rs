@@ -48,7 +48,12 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
 }
 
 /// Reads one tenant's ledger to its end.
-async fn read_on(app: &App, tenant: TenantId, detector: &mut TenantDetector, stop: &Stop) -> anyhow::Result<()> {
+async fn read_on(
+    app: &App,
+    tenant: TenantId,
+    detector: &mut TenantDetector,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     let cx = app.system(tenant, "detect");
     while !*stop.borrow() {
         match worker::step(&cx, detector, STEP).await {
@@ -59,7 +64,10 @@ async fn read_on(app: &App, tenant: TenantId, detector: &mut TenantDetector, sto
                 incidents::absorb(&mut found.tx, &found.findings, &app.detection.playbooks)
                     .await
                     .context("findings could not be taken into incidents")?;
-                found.commit().await.context("findings could not be committed")?;
+                found
+                    .commit()
+                    .await
+                    .context("findings could not be committed")?;
             }
             // Another replica reads this tenant; it will go on.
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(()),

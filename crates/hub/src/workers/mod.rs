@@ -33,7 +33,9 @@ pub(crate) fn start(app: &App, signer: Arc<dyn Signer>) {
     let hub = app.clone();
     crew.hire("response", move |stop| respond::follow(hub.clone(), stop));
     let hub = app.clone();
-    crew.hire("notifications", move |stop| respond::notify(hub.clone(), stop));
+    crew.hire("notifications", move |stop| {
+        respond::notify(hub.clone(), stop)
+    });
     let hub = app.clone();
     crew.hire("access_log", move |stop| access(hub.clone(), stop));
 }

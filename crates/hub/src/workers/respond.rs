@@ -58,7 +58,8 @@ async fn wake(
 pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
     let mut bus = app.store.bus().listen();
     let mut sweep = tokio::time::interval(SWEEP);
-    let concerns = |operation: &str| operation.starts_with("incident.") || operation == "finding.create";
+    let concerns =
+        |operation: &str| operation.starts_with("incident.") || operation == "finding.create";
     loop {
         let woken = wake(&mut bus, concerns, &mut sweep, &mut stop).await;
         let (tenants, sweeping) = match woken {
@@ -80,14 +81,17 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
 pub(super) async fn notify(app: App, mut stop: Stop) -> anyhow::Result<()> {
     let mut bus = app.store.bus().listen();
     let mut sweep = tokio::time::interval(SWEEP);
-    let concerns = |operation: &str| operation.starts_with("incident.") || operation.starts_with("notification.");
+    let concerns = |operation: &str| {
+        operation.starts_with("incident.") || operation.starts_with("notification.")
+    };
     let notifier = hub_respond::notify::Notifier::new(&app.config.respond)?;
     loop {
-        let tenants: BTreeSet<TenantId> = match wake(&mut bus, concerns, &mut sweep, &mut stop).await {
-            Woken::Stop => return Ok(()),
-            Woken::Tenants(tenants) => tenants,
-            Woken::Everyone => app.store.tenants().await?.into_iter().collect(),
-        };
+        let tenants: BTreeSet<TenantId> =
+            match wake(&mut bus, concerns, &mut sweep, &mut stop).await {
+                Woken::Stop => return Ok(()),
+                Woken::Tenants(tenants) => tenants,
+                Woken::Everyone => app.store.tenants().await?.into_iter().collect(),
+            };
         for tenant in tenants {
             hub_respond::notify::deliver_pending(&app.store, tenant, &notifier).await?;
         }

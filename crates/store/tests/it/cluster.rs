@@ -153,6 +153,48 @@ async fn a_full_disk_is_named() {
     assert!(fault.to_string().contains("is full: make room"), "{fault}");
 }
 
+fn stranger() -> cluster::account::Account {
+    cluster::account::Account {
+        name: "stranger".into(),
+        uid: 4_000_000,
+        gid: 4_000_000,
+    }
+}
+
+#[test]
+fn a_closed_parent_sends_the_files_elsewhere_and_a_link_says_so() {
+    if !nix::unistd::Uid::effective().is_root() {
+        println!("SKIPPED: a_closed_parent_sends_the_files_elsewhere_and_a_link_says_so: not root");
+        return;
+    }
+    let (closed, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mode = std::fs::Permissions::from_mode;
+    std::fs::set_permissions(closed.path(), mode(0o700)).unwrap();
+    std::fs::set_permissions(far.path(), mode(0o755)).unwrap();
+    let data = closed.path().join("data");
+    let place = || cluster::place(&data, "postgres", far.path(), Some(&stranger())).unwrap();
+    let placed = place();
+    assert!(placed.starts_with(far.path()));
+    assert_eq!(
+        data.join("postgres").canonicalize().unwrap(),
+        placed.canonicalize().unwrap()
+    );
+    assert_eq!(
+        place(),
+        placed,
+        "the second start finds the first one's files"
+    );
+    let parent = std::fs::metadata(closed.path())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(
+        parent & 0o777,
+        0o700,
+        "a directory that is not ours stays as it was"
+    );
+}
+
 #[test]
 fn a_directory_that_a_stranger_can_enter_is_told_from_one_that_he_cannot() {
     let nobody = cluster::account::Account {

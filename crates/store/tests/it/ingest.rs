@@ -116,8 +116,8 @@ async fn a_large_batch_is_whole_and_its_digest_stands_in_the_outbox() {
             .await
             .unwrap();
     let act: serde_json::Value = serde_json::from_str(&act).unwrap();
-    assert_eq!(act["unmapped"]["batch"]["sha256"], json!(digest));
-    assert_eq!(act["unmapped"]["batch"]["accepted"], json!(9_000));
+    assert_eq!(act["body"]["unmapped"]["batch"]["sha256"], json!(digest));
+    assert_eq!(act["body"]["unmapped"]["batch"]["accepted"], json!(9_000));
 }
 
 #[tokio::test]

@@ -1,0 +1,99 @@
+//! The command line.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::{Client, Connection};
+use crate::commands::{account, content, emulate, incident, ingest, ledger, tenant};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 the answer is no (tampered, missed) · 2 usage or configuration · \
+3 not permitted · 4 unreachable · 5 stopped half-way, run again to go on · 70 our bug";
+
+/// Security Hub's operator tool.
+#[derive(Debug, Parser)]
+#[command(name = "hubctl", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    /// One JSON document on standard output instead of words and tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Emulate an adversary among people at work, and judge what the hub made of it.
+    #[command(subcommand)]
+    Emulate(emulate::Emulate),
+    /// Send another system's log.
+    Ingest(ingest::Ingest),
+    /// See, export and verify the ledger.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// See incidents; contain and release.
+    #[command(subcommand)]
+    Incident(incident::Incident),
+    /// Make and list tenants.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Make, list, lock and unlock people.
+    #[command(subcommand)]
+    User(tenant::User),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Key(tenant::Key),
+    /// Become the first administrator, with the secret that the hub showed once.
+    Enrol(account::Enrol),
+    /// Sign in and keep an access token in a file.
+    Login(account::Login),
+    /// Check rules, playbooks, policies and scenarios.
+    #[command(subcommand)]
+    Content(content::Content),
+    /// Ask whether the hub is ready.
+    Health(account::Health),
+    /// Print completions for a shell.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
+    let client = || Client::new(&cli.connection);
+    match cli.command {
+        Command::Emulate(command) => command.run(client, output).await,
+        Command::Ingest(command) => command.run(&client()?, output).await,
+        Command::Ledger(command) => command.run(client, output).await,
+        Command::Incident(command) => command.run(&client()?, output).await,
+        Command::Tenant(command) => command.run(&client()?, output).await,
+        Command::User(command) => command.run(&client()?, output).await,
+        Command::Key(command) => command.run(&client()?, output).await,
+        Command::Enrol(command) => command.run(&client()?, output).await,
+        Command::Login(command) => command.run(&client()?, output).await,
+        Command::Content(command) => command.run(output),
+        Command::Health(command) => command.run(&client()?, output).await,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hubctl", &mut text);
+            output.line(String::from_utf8_lossy(&text).trim_end())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_commands_and_exit_codes() {
+        insta::assert_snapshot!(Cli::command().render_help().to_string());
+    }
+}

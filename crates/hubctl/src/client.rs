@@ -1,0 +1,151 @@
+//! The hub's API over HTTP, with its problems turned into exit codes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::exit::{Exit, Failure};
+
+/// Which hub, and with which credential.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Connection {
+    /// Address of the hub.
+    #[arg(long, env = "HUB_URL", default_value = "http://127.0.0.1:8005", global = true)]
+    pub(crate) url: String,
+    /// File that holds an API key or access token (or set HUB_TOKEN).
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// A client of one hub.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    pub(crate) url: String,
+    token: Option<SecretString>,
+}
+
+impl Client {
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
+        let token = match &connection.token_file {
+            Some(file) => Some(read_secret(file)?),
+            // A secret in argv shows in every process list; the environment does not.
+            None => std::env::var("HUB_TOKEN").ok().map(SecretString::from),
+        };
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(120))
+            .user_agent(concat!("hubctl/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::new(Exit::Bug, error))?;
+        Ok(Self { http, url: connection.url.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// The credential, for commands that hand it on.
+    pub(crate) fn token(&self) -> Result<&SecretString, Failure> {
+        self.token.as_ref().ok_or_else(|| {
+            Failure::new(Exit::NotPermitted, anyhow::anyhow!("no credential was given"))
+                .help("set HUB_TOKEN, or give --token-file FILE; `hubctl login` makes one")
+        })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = self.send(request).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    /// Sends; a problem becomes a failure.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = response.bytes().await.unwrap_or_default();
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
+        let title = text("title").unwrap_or_else(|| format!("the hub answered {status}"));
+        let shown = match text("detail") {
+            Some(detail) => format!("{title}: {detail}"),
+            None => title,
+        };
+        let exit = match status.as_u16() {
+            401 | 403 => Exit::NotPermitted,
+            429 | 502..=504 => Exit::Unreachable,
+            400..=499 => Exit::Usage,
+            _ => Exit::Bug,
+        };
+        let failure = Failure::new(exit, anyhow::Error::msg(shown));
+        Err(if status.as_u16() == 401 {
+            failure.help("the credential is missing, expired or revoked: `hubctl login` makes a new one")
+        } else {
+            failure
+        })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Failure {
+        let error = anyhow::Error::new(error).context(format!("{} does not answer", self.url));
+        Failure::new(Exit::Unreachable, error)
+            .help("is the hub running (`security-hub serve`), and is --url or HUB_URL right?")
+    }
+}
+
+/// A secret from a file (`-` is standard input), without the newline at its end.
+pub(crate) fn read_secret(file: &std::path::Path) -> Result<SecretString, Failure> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(file).map_err(|error| {
+            Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot read {}", file.display())))
+        })?
+    };
+    Ok(SecretString::from(text.trim().to_owned()))
+}
+
+/// Writes a secret to a file that only its owner can read.
+pub(crate) fn write_secret(file: &std::path::Path, secret: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    // A file that stood there before keeps its mode otherwise.
+    out.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    writeln!(out, "{secret}")?;
+    Ok(())
+}
+
+/// The text of a field, empty if it is not there.
+pub(crate) fn field(value: &Value, name: &str) -> String {
+    match value.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The list under a field.
+pub(crate) fn list(value: &Value, name: &str) -> Vec<Value> {
+    value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}

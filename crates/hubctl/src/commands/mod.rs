@@ -1,0 +1,9 @@
+//! One file per family of commands.
+
+pub(crate) mod account;
+pub(crate) mod content;
+pub(crate) mod emulate;
+pub(crate) mod incident;
+pub(crate) mod ingest;
+pub(crate) mod ledger;
+pub(crate) mod tenant;

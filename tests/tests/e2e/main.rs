@@ -1,0 +1,18 @@
+//! The real server through its public door.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that meets what it does not expect fails"
+)]
+
+mod bad_days;
+mod bad_input;
+mod door;
+mod incidents;
+mod service;
+mod sign_in;
+mod unauthorized;
+mod world;
