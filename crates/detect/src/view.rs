@@ -38,7 +38,12 @@ impl<'a> EventView<'a> {
     }
 
     fn find(&self, path: &str) -> Option<EventValue<'a>> {
-        look_up(self.body, path).or_else(|| look_up(self.record?, path))
+        // OCSF's own keys have no dots in them, which spares most look-ups one search.
+        let ours = match path.split_once('.') {
+            None => self.body.get(path).map(EventValue::from),
+            Some((head, rest)) => nested(self.body, head, rest),
+        };
+        ours.or_else(|| look_up(self.record?, path))
     }
 
     fn walk(&self, visit: &mut dyn FnMut(&'a str) -> bool) -> bool {
@@ -65,10 +70,24 @@ fn look_up<'a>(map: &'a Map<String, Value>, path: &str) -> Option<EventValue<'a>
         return Some(EventValue::from(value));
     }
     let (head, rest) = path.split_once('.')?;
+    nested(map, head, rest)
+}
+
+fn nested<'a>(map: &'a Map<String, Value>, head: &str, rest: &str) -> Option<EventValue<'a>> {
     // Most look-ups miss here.
-    let value = map.get(head)?;
+    let mut value = map.get(head)?;
+    let mut path = rest;
+    // Straight down through objects, without a list.
+    while let Value::Object(object) = value {
+        if let Some(found) = object.get(path) {
+            return Some(EventValue::from(found));
+        }
+        let (head, rest) = path.split_once('.')?;
+        value = object.get(head)?;
+        path = rest;
+    }
     let mut found = Vec::new();
-    collect(value, rest, DEPTH, &mut found);
+    collect(value, path, DEPTH, &mut found);
     if found.len() > 1 {
         Some(EventValue::Array(found))
     } else {

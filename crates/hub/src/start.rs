@@ -58,7 +58,7 @@ impl Database {
                 .database
                 .owner_url
                 .as_ref()
-                .map(|url| url.expose_secret());
+                .map(secrecy::ExposeSecret::expose_secret);
             let endpoints = Endpoints::from_urls(url.expose_secret(), owner)
                 .map_err(|error| Failure::of_kind(error.kind(), error))?;
             return Ok(Self {

@@ -101,3 +101,32 @@ async fn the_exported_ledger_verifies_and_every_entry_has_its_proof() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn who_tries_every_door_is_contained() {
+    let world = World::new().await;
+    let (member, id) = world.person("mallory", &["member"]).await;
+    for path in [
+        "users",
+        "roles",
+        "sessions",
+        "api-keys",
+        "incidents",
+        "ledger/head",
+        "blocks",
+        "findings",
+    ] {
+        let answer = member.get(&format!("/api/v2/{path}")).await;
+        assert!(
+            [401, 403].contains(&answer.status),
+            "{path}: {}",
+            answer.body
+        );
+    }
+    until("the lock", || async {
+        let user = world.owner.get(&format!("/api/v2/users/{id}")).await.body;
+        (!user["locked_at"].is_null()).then_some(())
+    })
+    .await;
+    member.get("/api/v2/me").await.expect(401);
+}

@@ -157,6 +157,10 @@ impl Map {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
     pub(crate) fn find(&self, address: IpAddr) -> Option<&Location> {
         let address = address.to_canonical();
         let (_, n) = self

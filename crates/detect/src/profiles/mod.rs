@@ -129,7 +129,9 @@ impl Profiles {
 
     /// Lays what is known beside the event, then learns from it.
     pub(crate) fn enrich(&mut self, event: &mut Event) {
-        volume(event);
+        if event.source.product == HUB {
+            volume(event);
+        }
         let Some(location) = self.locate(event) else {
             if event.source.product == HUB {
                 self.compare(event, None);
@@ -148,6 +150,9 @@ impl Profiles {
     }
 
     fn locate(&self, event: &Event) -> Option<Location> {
+        if self.locations.is_empty() {
+            return None;
+        }
         let address: IpAddr = event.text("src_endpoint.ip")?.parse().ok()?;
         self.locations.find(address).cloned()
     }

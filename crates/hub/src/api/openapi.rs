@@ -46,9 +46,13 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let (status, gives) = &route.gives;
     let mut good = json!({"description": status.canonical_reason().unwrap_or("done")});
     if let Some(schema) = gives {
-        good["content"] = json!({route.media: {"schema": schema(generator)}});
+        put(
+            &mut good,
+            "content",
+            json!({route.media: {"schema": schema(generator)}}),
+        );
     } else if *status != http::StatusCode::NO_CONTENT && *status != http::StatusCode::ACCEPTED {
-        good["content"] = json!({route.media: {}});
+        put(&mut good, "content", json!({route.media: {}}));
     }
     let name = format!("{} {}", route.method.as_str().to_lowercase(), route.path);
     let id: Vec<&str> = name
@@ -69,20 +73,35 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     });
     match route.guard {
         Guard::Public(why) => {
-            operation["security"] = json!([]);
-            operation["description"] = format!("For anybody: {why}.").into();
+            put(&mut operation, "security", json!([]));
+            put(
+                &mut operation,
+                "description",
+                format!("For anybody: {why}.").into(),
+            );
         }
         Guard::Local(action) | Guard::Needs(action) => {
-            operation["security"] = json!([{"bearer": []}, {"cookie": []}]);
-            operation["x-permission"] = action.name().into();
+            put(
+                &mut operation,
+                "security",
+                json!([{"bearer": []}, {"cookie": []}]),
+            );
+            put(&mut operation, "x-permission", action.name().into());
         }
     }
     if let Some(takes) = route.takes {
-        operation["requestBody"] = json!({
+        let body = json!({
             "required": true, "content": {"application/json": {"schema": takes(generator)}},
         });
+        put(&mut operation, "requestBody", body);
     }
     operation
+}
+
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Value> {

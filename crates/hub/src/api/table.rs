@@ -43,19 +43,19 @@ pub(crate) struct Route {
 impl Route {
     /// The JSON body that the route takes.
     pub(crate) fn takes<T: JsonSchema>(&mut self) -> &mut Self {
-        self.takes = Some(|generator| generator.subschema_for::<T>());
+        self.takes = Some(SchemaGenerator::subschema_for::<T>);
         self
     }
 
     /// Its query parameters.
     pub(crate) fn asks<T: JsonSchema>(&mut self) -> &mut Self {
-        self.asks = Some(|generator| generator.root_schema_for::<T>());
+        self.asks = Some(SchemaGenerator::root_schema_for::<T>);
         self
     }
 
     /// Its answer when all went well.
     pub(crate) fn gives<T: JsonSchema>(&mut self, status: StatusCode) -> &mut Self {
-        self.gives = (status, Some(|generator| generator.subschema_for::<T>()));
+        self.gives = (status, Some(SchemaGenerator::subschema_for::<T>));
         self
     }
 

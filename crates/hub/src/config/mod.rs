@@ -292,25 +292,32 @@ fn folder(settings: &mut Settings, key: &str) -> Option<PathBuf> {
 
 /// The respond room's section, handed over in the room's own shape; the room checks it.
 fn respond(settings: &mut Settings) -> Option<RespondConfig> {
-    let mut section = serde_json::json!({
-        "playbooks": settings.text("content.playbooks"),
-        "protected_addresses": settings.list::<IpNet>("respond.protected_addresses"),
-        "attempts": settings.whole("respond.attempts", 1, 20)?,
-    });
+    let mut section = serde_json::Map::new();
+    let mut put = |name: &str, value: serde_json::Value| section.insert(name.to_owned(), value);
+    put("playbooks", settings.text("content.playbooks").into());
+    put(
+        "protected_addresses",
+        networks(settings, "respond.protected_addresses"),
+    );
+    put(
+        "attempts",
+        settings.whole("respond.attempts", 1, 20)?.into(),
+    );
     if settings.text("respond.webhook.url").is_some() {
-        section["webhook"] = part(
-            settings,
-            "respond.webhook",
-            &["url", "secret", "timeout"],
-            &["plain_http_hosts"],
-        )?;
+        let plain = ["url", "secret", "timeout"];
+        put(
+            "webhook",
+            part(settings, "respond.webhook", &plain, &["plain_http_hosts"]).into(),
+        );
     }
     if settings.text("respond.email.host").is_some() {
         let plain = ["host", "tls", "username", "password", "from", "timeout"];
-        section["email"] = part(settings, "respond.email", &plain, &["to"])?;
-        section["email"]["port"] = settings.whole("respond.email.port", 1, 65_535)?.into();
+        let mut email = part(settings, "respond.email", &plain, &["to"]);
+        let port = settings.whole("respond.email.port", 1, 65_535)?;
+        email.insert("port".to_owned(), port.into());
+        put("email", email.into());
     }
-    match serde_json::from_value::<RespondConfig>(section) {
+    match serde_json::from_value::<RespondConfig>(section.into()) {
         Ok(config) => {
             for fault in config.validate().err().unwrap_or_default() {
                 let fault = if fault.starts_with("playbooks:") {
@@ -329,12 +336,21 @@ fn respond(settings: &mut Settings) -> Option<RespondConfig> {
     }
 }
 
+fn networks(settings: &mut Settings, key: &str) -> serde_json::Value {
+    settings
+        .list::<IpNet>(key)
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .into()
+}
+
 fn part(
     settings: &mut Settings,
     name: &str,
     plain: &[&str],
     lists: &[&str],
-) -> Option<serde_json::Value> {
+) -> serde_json::Map<String, serde_json::Value> {
     let mut part = serde_json::Map::new();
     for key in plain {
         if let Some(text) = settings.text(&format!("{name}.{key}")) {
@@ -342,10 +358,8 @@ fn part(
         }
     }
     for key in lists {
-        part.insert(
-            (*key).to_owned(),
-            settings.list::<String>(&format!("{name}.{key}")).into(),
-        );
+        let list = settings.list::<String>(&format!("{name}.{key}"));
+        part.insert((*key).to_owned(), list.into());
     }
-    Some(part.into())
+    part
 }

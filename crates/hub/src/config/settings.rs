@@ -179,12 +179,11 @@ impl Settings {
             if name == "DATABASE_URL" {
                 self.put("database.url", text, Source::Environment(name));
             } else if name.starts_with("HUB_") && !NOT_OURS.contains(&name.as_str()) {
-                match KEYS.iter().find(|key| key.env() == name) {
-                    Some(key) => self.put(key.name, text, Source::Environment(name)),
-                    None => {
-                        let near = keys::nearest(&name, KEYS.iter().map(keys::Key::env));
-                        self.unknown("variable", &name, &near, Source::Environment(name.clone()));
-                    }
+                if let Some(key) = KEYS.iter().find(|key| key.env() == name) {
+                    self.put(key.name, text, Source::Environment(name));
+                } else {
+                    let near = keys::nearest(&name, KEYS.iter().map(keys::Key::env));
+                    self.unknown("variable", &name, &near, Source::Environment(name.clone()));
                 }
             }
         }

@@ -62,8 +62,12 @@ impl Activity {
     }
 
     fn bytes_came(&self) {
+        self.bytes_came_at(self.elapsed());
+    }
+
+    fn bytes_came_at(&self, elapsed: u64) {
         if self.in_progress.load(Ordering::Relaxed) == 0 {
-            let now = self.elapsed() + 1;
+            let now = elapsed + 1;
             // Only the first byte of a head counts; a trickle does not renew the wait.
             let _kept =
                 self.head_since
@@ -79,8 +83,12 @@ impl Activity {
         InProgress(Arc::clone(self))
     }
 
-    pub(super) fn judge(&self, patience: &Patience, stopping: Option<Instant>) -> Verdict {
-        let now = Instant::now();
+    pub(super) fn judge(
+        &self,
+        patience: &Patience,
+        stopping: Option<Instant>,
+        now: Instant,
+    ) -> Verdict {
         if self.in_progress.load(Ordering::Relaxed) > 0 {
             return Verdict::Wait(now + Duration::from_secs(1));
         }
@@ -218,54 +226,75 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         head: Duration::from_secs(10),
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
         stopping: Duration::from_secs(1),
     };
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_from_the_start_is_dropped() {
-        let activity = Activity::new();
-        assert!(matches!(activity.judge(&PATIENCE, None), Verdict::Wait(_)));
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(activity.judge(&PATIENCE, None), Verdict::Drop);
+    fn after(activity: &Activity, seconds: u64) -> Instant {
+        // What happened in the test so far took milliseconds.
+        activity.born + Duration::from_millis(seconds * 1000 + 900)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_trickle_does_not_renew_the_wait_for_a_head() {
+    #[test]
+    fn silence_from_the_start_is_dropped() {
         let activity = Activity::new();
-        for _ in 0..10 {
-            activity.bytes_came();
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-        assert_eq!(activity.judge(&PATIENCE, None), Verdict::Drop);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kept_connection_is_closed_in_good_order_when_idle() {
-        let activity = Activity::new();
-        drop(activity.begin());
-        tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(matches!(activity.judge(&PATIENCE, None), Verdict::Wait(_)));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(activity.judge(&PATIENCE, None), Verdict::Close);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn when_stopping_a_silent_connection_has_a_second_and_a_request_has_its_time() {
-        let activity = Activity::new();
-        let stopped = Some(Instant::now());
         assert!(matches!(
-            activity.judge(&PATIENCE, stopped),
+            activity.judge(&PATIENCE, None, after(&activity, 8)),
             Verdict::Wait(_)
         ));
-        let request = activity.begin();
-        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(
+            activity.judge(&PATIENCE, None, after(&activity, 10)),
+            Verdict::Drop
+        );
+    }
+
+    #[test]
+    fn a_trickle_does_not_renew_the_wait_for_a_head() {
+        let activity = Activity::new();
+        for second in 0..10 {
+            activity.bytes_came_at(second * 1000);
+        }
         assert!(matches!(
-            activity.judge(&PATIENCE, stopped),
+            activity.judge(&PATIENCE, None, after(&activity, 8)),
+            Verdict::Wait(_)
+        ));
+        assert_eq!(
+            activity.judge(&PATIENCE, None, after(&activity, 10)),
+            Verdict::Drop
+        );
+    }
+
+    #[test]
+    fn a_kept_connection_is_closed_in_good_order_when_idle() {
+        let activity = Activity::new();
+        drop(activity.begin());
+        assert!(matches!(
+            activity.judge(&PATIENCE, None, after(&activity, 58)),
+            Verdict::Wait(_)
+        ));
+        assert_eq!(
+            activity.judge(&PATIENCE, None, after(&activity, 60)),
+            Verdict::Close
+        );
+    }
+
+    #[test]
+    fn when_stopping_a_silent_connection_has_a_second_and_a_request_has_its_time() {
+        let activity = Activity::new();
+        let stopped = Some(activity.born);
+        let request = activity.begin();
+        assert!(matches!(
+            activity.judge(&PATIENCE, stopped, after(&activity, 20)),
             Verdict::Wait(_)
         ));
         drop(request);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(activity.judge(&PATIENCE, stopped), Verdict::Close);
+        assert!(matches!(
+            activity.judge(&PATIENCE, stopped, after(&activity, 0)),
+            Verdict::Wait(_)
+        ));
+        assert_eq!(
+            activity.judge(&PATIENCE, stopped, after(&activity, 1)),
+            Verdict::Close
+        );
     }
 }

@@ -115,26 +115,19 @@ impl Door {
     async fn keep(&self, socket: TcpStream, peer: SocketAddr) {
         let _slower = socket.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self
-                .converse(
-                    socket,
-                    Arrival {
-                        peer,
-                        scheme: Scheme::Http,
-                    },
-                )
-                .await;
+            let arrival = Arrival {
+                peer,
+                scheme: Scheme::Http,
+            };
+            return self.converse(socket, arrival).await;
         };
         match timeout(self.patience.head, certificates.acceptor().accept(socket)).await {
             Ok(Ok(socket)) => {
-                self.converse(
-                    socket,
-                    Arrival {
-                        peer,
-                        scheme: Scheme::Https,
-                    },
-                )
-                .await
+                let arrival = Arrival {
+                    peer,
+                    scheme: Scheme::Https,
+                };
+                self.converse(socket, arrival).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_late) => self.metrics.connections_refused("handshake_timeout"),
@@ -175,7 +168,7 @@ impl Door {
         let mut closing = false;
         loop {
             let stopped_at = *stopping.borrow_and_update();
-            let wait = match activity.judge(&self.patience, stopped_at) {
+            let wait = match activity.judge(&self.patience, stopped_at, Instant::now()) {
                 Verdict::Wait(until) => until,
                 Verdict::Drop => return self.metrics.connections_refused("silent"),
                 Verdict::Close if closing => return,
