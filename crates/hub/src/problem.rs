@@ -162,6 +162,10 @@ impl Problem {
         self
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What it says to the client, for pages.
     pub(crate) fn words(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.title)

@@ -67,6 +67,8 @@ pub fn connect(endpoints: &Endpoints, connections: u32, clock: Arc<dyn Clock>) -
         .options([
             ("statement_timeout", "30s"),
             ("lock_timeout", "5s"),
+            // Notices such as "already exists, skipping" are nobody's news.
+            ("client_min_messages", "warning"),
             ("idle_in_transaction_session_timeout", "60s"),
         ]);
     Store::new(pool(connections).connect_lazy_with(options), clock)

@@ -98,7 +98,13 @@ impl Means {
 }
 
 /// Which people an attack is aimed at, by their place in the cast. Nobody plays two parts.
-fn victims(kind: AttackKind, cast: &Cast, nth: usize) -> Vec<Person> {
+fn victims(kind: AttackKind, cast: &Cast, nth: usize, scenario: &Scenario, place: &Place) -> Vec<Person> {
+    // Somebody who works in the country that the attack comes from: no travel betrays it.
+    let nearby = |person: &Person| {
+        let IpAddr::V4(address) = person.actor.address else { return false };
+        let home = scenario.places.iter().find(|home| home.octet == address.octets()[1]);
+        home.is_some_and(|home| home.country == place.country)
+    };
     let from = 40 + nth * 8;
     let pick = |wanted: &dyn Fn(&Person) -> bool, count: usize| {
         let found = cast.people.iter().skip(from).filter(|person| wanted(person)).take(count);
@@ -107,7 +113,7 @@ fn victims(kind: AttackKind, cast: &Cast, nth: usize) -> Vec<Person> {
     match kind {
         AttackKind::PasswordSpraying | AttackKind::ApiKeyAbuse => Vec::new(),
         AttackKind::CredentialStuffing => pick(&|person| person.roles.contains(&"trader".to_owned()), 3),
-        AttackKind::AccountManipulation => pick(&|person| person.roles.contains(&"admin".to_owned()), 1),
+        AttackKind::AccountManipulation => pick(&|person| person.roles.contains(&"admin".to_owned()) && nearby(person), 1),
         AttackKind::BruteForce
         | AttackKind::AccountTakeover
         | AttackKind::SessionReplay
@@ -131,7 +137,7 @@ pub(crate) fn prepare(
             place: place.clone(),
             rng: StdRng::seed_from_u64(scenario.seed ^ (nth as u64 + 1) << 32),
             names: cast.people.iter().skip(150).map(|person| person.username.clone()).collect(),
-            victims: victims(spec.kind, cast, nth),
+            victims: victims(spec.kind, cast, nth, scenario, place),
             robbed: cast.robbed.clone(),
         };
         means.aims_at(&means.victims);

@@ -55,7 +55,7 @@ async fn alive() -> Json<serde_json::Value> {
     Json(json!({"status": "pass"}))
 }
 
-async fn database(app: &App) -> Result<(), String> {
+pub(crate) async fn database(app: &App) -> Result<(), String> {
     match timeout(PATIENCE, app.store.read(TenantId::SYSTEM)).await {
         Ok(Ok(_answered)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

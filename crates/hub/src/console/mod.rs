@@ -1,10 +1,59 @@
-//! The console: server-rendered pages for people.
+//! The console: server-rendered pages for people. Works without scripts; scripts make it live.
+//!
+//! Knows nothing of the domain's rules: a page asks a room, turns the answer into words (`view`), and renders.
+
+mod assets;
+mod door;
+mod forms;
+mod incidents;
+mod ledger;
+mod live;
+mod now;
+mod page;
+mod view;
 
 use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::{MethodRouter, get, post};
+use hub_access::Action;
 
 use crate::state::App;
 
-/// The console's routes.
-pub(crate) fn router(_app: App) -> Router<App> {
+/// The console's routes; each page but the sign-in stands behind a permission.
+pub(crate) fn router(app: App) -> Router<App> {
+    let see = Action::IncidentsRead;
     Router::new()
+        .route("/", get(async || Redirect::to("/console/now")))
+        .route("/console", get(async || Redirect::to("/console/now")))
+        .route("/console/assets/{hash}/{name}", get(assets::serve))
+        .route("/console/sign-in", get(forms::sign_in_page).post(forms::sign_in))
+        .route("/console/sign-out", guarded(&app, Action::Itself, post(forms::sign_out)))
+        .route("/console/now", page_of(&app, see, now::now))
+        .route("/console/live", page_of(&app, see, live::live))
+        .route("/console/incidents", page_of(&app, see, incidents::list))
+        .route("/console/incidents/{id}", page_of(&app, see, incidents::show))
+        .route(
+            "/console/incidents/{id}/status",
+            guarded(&app, Action::IncidentsRespond, post(incidents::decide)),
+        )
+        .route(
+            "/console/incidents/{id}/actions/{action}/release",
+            guarded(&app, Action::IncidentsRespond, post(incidents::release)),
+        )
+        .route("/console/ledger", page_of(&app, Action::LedgerRead, ledger::list))
+        .route("/console/ledger/{index}", page_of(&app, Action::LedgerRead, ledger::entry))
+}
+
+fn page_of<H, T>(app: &App, action: Action, handler: H) -> MethodRouter<App>
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    guarded(app, action, get(handler))
+}
+
+fn guarded(app: &App, action: Action, route: MethodRouter<App>) -> MethodRouter<App> {
+    route.layer(from_fn_with_state((app.clone(), action), door::admit))
 }

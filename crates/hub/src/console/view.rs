@@ -145,6 +145,12 @@ pub(crate) struct EntryRow {
 }
 
 #[derive(Debug, Template)]
+#[template(path = "console/refused.html")]
+pub(crate) struct Refused {
+    pub(crate) page: Page,
+}
+
+#[derive(Debug, Template)]
 #[template(path = "console/sign_in.html")]
 pub(crate) struct SignIn {
     pub(crate) page: Page,

@@ -56,7 +56,7 @@ fn credential(headers: &HeaderMap) -> Option<Credential<'_>> {
 
 /// Whether a browser says that another site caused this request. Browsers always say where an unsafe request comes
 /// from, in `Sec-Fetch-Site` or in `Origin`; who says neither is no browser, and holds the cookie itself.
-fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
+pub(crate) fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return false;
     }

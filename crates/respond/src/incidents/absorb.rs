@@ -219,6 +219,13 @@ async fn contain(
     };
     let mut is_new = false;
     for entity in targets.iter().take(most) {
+        // An address that another open attack came from is that incident's to contain, and to release.
+        if entity.kind == EntityKind::Address
+            && *entity != finding.primary
+            && repo::is_held_elsewhere(tx, incident.id, entity).await?
+        {
+            continue;
+        }
         let target = Target {
             kind: entity.kind.name().to_owned(),
             value: entity.value.clone(),

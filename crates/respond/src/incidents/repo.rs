@@ -147,6 +147,28 @@ pub(crate) async fn candidates(tx: &mut Tx, finding: &Finding) -> Result<Vec<Can
     Ok(found)
 }
 
+/// Whether another open incident holds the entity as its attacker.
+pub(crate) async fn is_held_elsewhere(
+    tx: &mut Tx,
+    incident: IncidentId,
+    entity: &Entity,
+) -> Result<bool, Error> {
+    let (held,): (bool,) = sqlx::query_as(
+        "select exists (select from incident_entity e \
+           join incident i on i.tenant_id = e.tenant_id and i.id = e.incident_id \
+         where e.tenant_id = $1 and e.kind = $2 and e.value = $3 and e.incident_id <> $4 \
+         and e.role = 'primary' and i.status <> 'closed')",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(entity.kind.name())
+    .bind(&entity.value)
+    .bind(incident.uuid())
+    .fetch_one(tx.conn())
+    .await
+    .map_err(sql)?;
+    Ok(held)
+}
+
 pub(crate) async fn insert(tx: &mut Tx, incident: &Incident) -> Result<(), Error> {
     sqlx::query(
         "insert into incident (tenant_id, id, number, title, severity, status, primary_kind, primary_value, \
