@@ -182,19 +182,25 @@ async fn act(
         reason: order.reason,
     };
     let action = actions::apply_manual(&cx, id, request, &app.responding).await?;
+    refresh(&app, &cx).await?;
     Ok(Created(action.into()))
 }
 
+/// The front door must agree with what is about to be said.
+pub(crate) async fn refresh(app: &App, cx: &Cx) -> Result<(), Problem> {
+    let refreshed = crate::workers::views::blocks(app, cx.tenant()).await;
+    refreshed.map_err(|error| Problem::from_error(hub_base::ErrorKind::Unavailable, &*error))
+}
+
 async fn release(
+    State(app): State<App>,
     Caller(cx): Caller,
     At((id, action)): At<(IncidentId, ActionId)>,
     Given(release): Given<Release>,
 ) -> Reply<ActionView> {
-    Ok(Json(
-        actions::release(&cx, id, action, &release.reason)
-            .await?
-            .into(),
-    ))
+    let released = actions::release(&cx, id, action, &release.reason).await?;
+    refresh(&app, &cx).await?;
+    Ok(Json(released.into()))
 }
 
 async fn bundle(

@@ -9,7 +9,7 @@ mod events;
 pub(crate) mod extract;
 mod findings;
 pub(crate) mod health;
-mod incidents;
+pub(crate) mod incidents;
 mod keys;
 mod ledger;
 mod live;

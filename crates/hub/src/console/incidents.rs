@@ -185,11 +185,13 @@ pub(crate) async fn decide(
 }
 
 pub(crate) async fn release(
+    State(app): State<App>,
     Caller(cx): Caller,
     Path((incident, action)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let (of, which) = (id::<IncidentId>(&incident)?, id::<ActionId>(&action)?);
     actions::release(&cx, of, which, "released in the console").await?;
+    crate::api::incidents::refresh(&app, &cx).await?;
     Ok(back(&incident))
 }
 

@@ -68,7 +68,9 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
             Woken::Everyone => (app.store.tenants().await?.into_iter().collect(), true),
         };
         for tenant in tenants {
-            actions::run_pending(&app.store, tenant, &app.responding).await?;
+            if actions::run_pending(&app.store, tenant, &app.responding).await? > 0 {
+                super::views::blocks(&app, tenant).await?;
+            }
             if sweeping {
                 actions::expire(&app.store, tenant).await?;
             }

@@ -80,7 +80,8 @@ fn take(app: &App, committed: &Committed, stale: &mut BTreeSet<TenantId>) {
     }
 }
 
-async fn blocks(app: &App, tenant: TenantId) -> anyhow::Result<()> {
+/// Reads a tenant's blocks anew. Who changes a block awaits this before answering, so that "released" is true when it is said.
+pub(crate) async fn blocks(app: &App, tenant: TenantId) -> anyhow::Result<()> {
     let standing = hub_respond::blocks::load(&app.store, tenant)
         .await
         .context("the blocks could not be loaded")?;
