@@ -12,8 +12,8 @@ for argument in "$@"; do
   esac
 done
 
-address=${HUB_DEMO_LISTEN:-127.0.0.1:8005}
-out=demo-out
+address=${DEMO_LISTEN:-127.0.0.1:8005}
+out=${DEMO_OUT:-demo-out}
 export HUB_URL="http://$address"
 bin=target/demo
 
@@ -24,7 +24,7 @@ say "Building"
 cargo build --locked --profile demo --bin security-hub --bin hubctl
 
 if (exec 3<>"/dev/tcp/${address%:*}/${address#*:}") 2>/dev/null; then
-  echo "error: something already listens on $address; stop it, or set HUB_DEMO_LISTEN=127.0.0.1:PORT" >&2
+  echo "error: something already listens on $address; stop it, or set DEMO_LISTEN=127.0.0.1:PORT" >&2
   exit 4
 fi
 

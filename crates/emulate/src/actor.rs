@@ -71,7 +71,10 @@ impl Actor {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|source| Error::Unreachable { address: stage.url.to_string(), source })?;
+            .map_err(|source| Error::Unreachable {
+                address: stage.url.to_string(),
+                source,
+            })?;
         Ok(Self {
             stage: stage.clone(),
             client,
@@ -91,22 +94,38 @@ impl Actor {
     /// # Errors
     /// As [`Actor::new`].
     pub fn attacker(stage: &Stage, address: IpAddr, agent: &str) -> Result<Self, Error> {
-        Ok(Self { hostile: true, ..Self::new(stage, address, agent)? })
+        Ok(Self {
+            hostile: true,
+            ..Self::new(stage, address, agent)?
+        })
     }
 
     /// The same browser without its session.
     #[must_use]
     pub fn signed_out(&self) -> Self {
-        Self { bearer: None, session: None, refresh: None, ..self.clone() }
+        Self {
+            bearer: None,
+            session: None,
+            refresh: None,
+            ..self.clone()
+        }
     }
 
     /// Sends one request; an answer of any status is an answer.
     ///
     /// # Errors
     /// [`Error::Unreachable`].
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply, Error> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, Error> {
         let url = format!("{}{path}", self.stage.url);
-        let mut request = self.client.request(method, url).header(USER_AGENT, &self.agent);
+        let mut request = self
+            .client
+            .request(method, url)
+            .header(USER_AGENT, &self.agent);
         if let Some(bearer) = &self.bearer {
             request = request.header(AUTHORIZATION, format!("Bearer {bearer}"));
         }
@@ -125,33 +144,64 @@ impl Actor {
         if self.hostile {
             self.stage.counters.hostile.fetch_add(1, Ordering::Relaxed);
         }
-        let unreachable = |source| Error::Unreachable { address: self.stage.url.to_string(), source };
+        let unreachable = |source| Error::Unreachable {
+            address: self.stage.url.to_string(),
+            source,
+        };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(unreachable)?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply { at: SystemClock.now(), status, body })
+        Ok(Reply {
+            at: SystemClock.now(),
+            status,
+            body,
+        })
     }
 
     /// Sends one request that must succeed.
     ///
     /// # Errors
     /// [`Error::Refused`] if it does not.
-    pub async fn must(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
+    pub async fn must(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Error> {
         let reply = self.send(method.clone(), path, body).await?;
         if reply.succeeded() {
             return Ok(reply.body);
         }
-        let told = |name: &str| reply.body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let detail = format!("{} {}", told("title"), told("detail")).trim().to_owned();
-        Err(Error::Refused { method: method.to_string(), path: path.to_owned(), status: reply.status, detail })
+        let told = |name: &str| {
+            reply
+                .body
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let detail = format!("{} {}", told("title"), told("detail"))
+            .trim()
+            .to_owned();
+        Err(Error::Refused {
+            method: method.to_string(),
+            path: path.to_owned(),
+            status: reply.status,
+            detail,
+        })
     }
 
     /// Signs in and keeps what comes back: token, session and device cookies.
     ///
     /// # Errors
     /// [`Error::Unreachable`].
-    pub async fn sign_in(&mut self, tenant: &str, username: &str, password: &str) -> Result<Reply, Error> {
+    pub async fn sign_in(
+        &mut self,
+        tenant: &str,
+        username: &str,
+        password: &str,
+    ) -> Result<Reply, Error> {
         let url = format!("{}/api/v2/login", self.stage.url);
         let mut request = self.client.post(url).header(USER_AGENT, &self.agent);
         if let Some(device) = &self.device {
@@ -161,7 +211,10 @@ impl Actor {
         if self.hostile {
             self.stage.counters.hostile.fetch_add(1, Ordering::Relaxed);
         }
-        let unreachable = |source| Error::Unreachable { address: self.stage.url.to_string(), source };
+        let unreachable = |source| Error::Unreachable {
+            address: self.stage.url.to_string(),
+            source,
+        };
         let body = json!({"tenant": tenant, "username": username, "password": password});
         let response = request.json(&body).send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
@@ -169,20 +222,28 @@ impl Actor {
             let text = cookie.to_str().unwrap_or_default();
             let pair = text.split(';').next().unwrap_or_default();
             match pair.split_once('=') {
-                Some((name, value)) if name.ends_with("hub_session") => self.session = Some(value.to_owned()),
-                Some((name, value)) if name.ends_with("hub_device") => self.device = Some(value.to_owned()),
+                Some((name, value)) if name.ends_with("hub_session") => {
+                    self.session = Some(value.to_owned())
+                }
+                Some((name, value)) if name.ends_with("hub_device") => {
+                    self.device = Some(value.to_owned())
+                }
                 _ => {}
             }
         }
-        let body: Value =
-            serde_json::from_slice(&response.bytes().await.map_err(unreachable)?).unwrap_or(Value::Null);
+        let body: Value = serde_json::from_slice(&response.bytes().await.map_err(unreachable)?)
+            .unwrap_or(Value::Null);
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         if status == 200 {
             self.bearer = text("access_token");
             self.refresh = text("refresh_token");
             self.user_id = text("user_id");
         }
-        Ok(Reply { at: SystemClock.now(), status, body })
+        Ok(Reply {
+            at: SystemClock.now(),
+            status,
+            body,
+        })
     }
 
     /// Trades the refresh token for new tokens.
@@ -191,9 +252,18 @@ impl Actor {
     /// [`Error::Unreachable`].
     pub async fn renew(&mut self) -> Result<Reply, Error> {
         let body = json!({"refresh_token": self.refresh.clone().unwrap_or_default()});
-        let reply = self.signed_out().send(Method::POST, "/api/v2/token/refresh", Some(body)).await?;
+        let reply = self
+            .signed_out()
+            .send(Method::POST, "/api/v2/token/refresh", Some(body))
+            .await?;
         if reply.succeeded() {
-            let text = |name: &str| reply.body.get(name).and_then(Value::as_str).map(str::to_owned);
+            let text = |name: &str| {
+                reply
+                    .body
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
             self.bearer = text("access_token");
             self.refresh = text("refresh_token");
         }

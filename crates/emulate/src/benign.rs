@@ -30,11 +30,19 @@ async fn work(mut person: Person, mut rng: StdRng, pause: Duration, until: Times
             0..40 => {
                 let body = json!({"subject": {"type": "user", "id": person.id}, "action": {"name": "read"},
                     "resource": {"type": "order", "id": rng.random_range(1..5000).to_string()}});
-                person.actor.send(Method::POST, "/access/v1/evaluation", Some(body)).await
+                person
+                    .actor
+                    .send(Method::POST, "/access/v1/evaluation", Some(body))
+                    .await
             }
             40..80 => person.actor.send(Method::GET, "/api/v2/me", None).await,
             80..95 => person.actor.renew().await,
-            95..99 => person.actor.send(Method::GET, "/api/v2/sessions", None).await,
+            95..99 => {
+                person
+                    .actor
+                    .send(Method::GET, "/api/v2/sessions", None)
+                    .await
+            }
             // Somebody clicks where they may not; it happens.
             _ => person.actor.send(Method::GET, "/api/v2/users", None).await,
         };
@@ -52,7 +60,12 @@ async fn program(program: Program, mut rng: StdRng, until: Timestamp) {
             return;
         }
         sleep(wait).await;
-        if program.actor.send(Method::GET, "/api/v2/users?limit=10", None).await.is_err() {
+        if program
+            .actor
+            .send(Method::GET, "/api/v2/users?limit=10", None)
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -62,7 +75,10 @@ async fn program(program: Program, mut rng: StdRng, until: Timestamp) {
 async fn batch(program: Program, reads: usize) {
     sleep(Duration::from_secs(6)).await;
     for page in 0..reads.div_ceil(20) {
-        let path = format!("/api/v2/users?limit=20&after={}", char::from(b'a' + (page % 26) as u8));
+        let path = format!(
+            "/api/v2/users?limit=20&after={}",
+            char::from(b'a' + (page % 26) as u8)
+        );
         if program.actor.send(Method::GET, &path, None).await.is_err() {
             return;
         }
@@ -73,22 +89,41 @@ async fn clumsy(mut person: Person, tenant: Arc<str>, mistypes: usize) {
     sleep(Duration::from_secs(3)).await;
     for n in 0..mistypes {
         let wrong = format!("{}{n}", person.password.chars().rev().collect::<String>());
-        if person.actor.sign_in(&tenant, &person.username, &wrong).await.is_err() {
+        if person
+            .actor
+            .sign_in(&tenant, &person.username, &wrong)
+            .await
+            .is_err()
+        {
             return;
         }
         sleep(Duration::from_millis(1800)).await;
     }
     let password = person.password.clone();
     // What comes of it is judged at the end by a real request.
-    let _seen = person.actor.sign_in(&tenant, &person.username, &password).await;
+    let _seen = person
+        .actor
+        .sign_in(&tenant, &person.username, &password)
+        .await;
 }
 
-async fn traveller(person: Person, tenant: Arc<str>, address: std::net::IpAddr, stage: crate::actor::Stage) {
+async fn traveller(
+    person: Person,
+    tenant: Arc<str>,
+    address: std::net::IpAddr,
+    stage: crate::actor::Stage,
+) {
     sleep(Duration::from_secs(9)).await;
-    let Ok(mut abroad) = crate::actor::Actor::new(&stage, address, &person.actor.agent) else { return };
+    let Ok(mut abroad) = crate::actor::Actor::new(&stage, address, &person.actor.agent) else {
+        return;
+    };
     abroad.device.clone_from(&person.actor.device);
     for _ in 0..2 {
-        if abroad.sign_in(&tenant, &person.username, &person.password).await.is_err() {
+        if abroad
+            .sign_in(&tenant, &person.username, &person.password)
+            .await
+            .is_err()
+        {
             return;
         }
         for _ in 0..5 {
@@ -102,11 +137,17 @@ async fn forgetful(person: Person, tenant: Arc<str>, after: Duration) {
     sleep(after).await;
     let body = json!({"tenant": &*tenant, "username": person.username});
     let stranger = person.actor.signed_out();
-    let _seen = stranger.send(Method::POST, "/api/v2/password/forgot", Some(body)).await;
+    let _seen = stranger
+        .send(Method::POST, "/api/v2/password/forgot", Some(body))
+        .await;
 }
 
 /// Sets everybody to work; the tasks end by themselves at `until`.
-pub(crate) fn begin(scenario: &Scenario, cast: &Cast, until: Timestamp) -> Vec<tokio::task::JoinHandle<()>> {
+pub(crate) fn begin(
+    scenario: &Scenario,
+    cast: &Cast,
+    until: Timestamp,
+) -> Vec<tokio::task::JoinHandle<()>> {
     let population = &scenario.population;
     let tenant: Arc<str> = cast.tenant.as_str().into();
     let pause = population.pause.0;
@@ -119,7 +160,12 @@ pub(crate) fn begin(scenario: &Scenario, cast: &Cast, until: Timestamp) -> Vec<t
         } else if n == TRAVELLER {
             let place = scenario.place(&population.traveller_at);
             let address = place.map_or(person.actor.address, |place| place.address(n).into());
-            tasks.push(tokio::spawn(traveller(person, tenant, address, cast.stage.clone())));
+            tasks.push(tokio::spawn(traveller(
+                person,
+                tenant,
+                address,
+                cast.stage.clone(),
+            )));
         } else {
             if (FORGETFUL..FORGETFUL + population.forgetful).contains(&n) {
                 let after = Duration::from_secs(2 + n as u64 * 3);
@@ -132,6 +178,9 @@ pub(crate) fn begin(scenario: &Scenario, cast: &Cast, until: Timestamp) -> Vec<t
         let rng = StdRng::seed_from_u64(scenario.seed.wrapping_add(90_000 + n as u64));
         tasks.push(tokio::spawn(program(part.clone(), rng, until)));
     }
-    tasks.push(tokio::spawn(batch(cast.batch.clone(), population.batch_reads)));
+    tasks.push(tokio::spawn(batch(
+        cast.batch.clone(),
+        population.batch_reads,
+    )));
     tasks
 }

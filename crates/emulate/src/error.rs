@@ -6,13 +6,27 @@ use hub_base::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the scenario {file}, line {line}, column {column}: {what}")]
-    Scenario { file: String, line: usize, column: usize, what: String },
+    Scenario {
+        file: String,
+        line: usize,
+        column: usize,
+        what: String,
+    },
     #[error("the scenario {file}: {what}")]
     Content { file: String, what: String },
     #[error("{address} does not answer")]
-    Unreachable { address: String, #[source] source: reqwest::Error },
+    Unreachable {
+        address: String,
+        #[source]
+        source: reqwest::Error,
+    },
     #[error("{method} {path} answered {status}: {detail}")]
-    Refused { method: String, path: String, status: u16, detail: String },
+    Refused {
+        method: String,
+        path: String,
+        status: u16,
+        detail: String,
+    },
     #[error("{path} answered something else than expected: {what}")]
     Unexpected { path: String, what: String },
     #[error("the report could not be made")]

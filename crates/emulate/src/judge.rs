@@ -26,16 +26,32 @@ impl Incident {
     pub fn read(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
         let time = |name: &str| text(name).and_then(|text| text.parse().ok());
-        let list = |name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list = |name: &str| {
+            value
+                .get(name)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
         let entity = |entity: Value| {
-            let text = |name: &str| entity.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |name: &str| {
+                entity
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             (text("role"), text("value"))
         };
         Some(Self {
             id: text("id")?.to_owned(),
             number: value.get("number").and_then(Value::as_i64).unwrap_or(0),
             title: text("title").unwrap_or_default().to_owned(),
-            techniques: list("techniques").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            techniques: list("techniques")
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             opened_at: time("opened_at"),
             contained_at: time("contained_at"),
             entities: list("entities").into_iter().map(entity).collect(),
@@ -60,8 +76,13 @@ impl Incident {
 
 /// The attack that an incident is of, by its place in the list; `None` if it is of none.
 pub fn attribute(incident: &Incident, attacks: &[Attack]) -> Option<usize> {
-    let fits = attacks.iter().map(|attack| attack.with_truth(|truth| incident.fits(truth)));
-    fits.enumerate().filter(|(_, fit)| *fit > 0).max_by_key(|(nth, fit)| (*fit, usize::MAX - nth)).map(|(nth, _)| nth)
+    let fits = attacks
+        .iter()
+        .map(|attack| attack.with_truth(|truth| incident.fits(truth)));
+    fits.enumerate()
+        .filter(|(_, fit)| *fit > 0)
+        .max_by_key(|(nth, fit)| (*fit, usize::MAX - nth))
+        .map(|(nth, _)| nth)
 }
 
 /// What became of one attack.
@@ -98,11 +119,21 @@ pub fn verdict(attack: &Attack, incidents: &[&Incident]) -> Verdict {
             let (at, began) = (at?, truth.began?);
             Some(u64::try_from(at.since(began).as_millis()).unwrap_or(u64::MAX))
         };
-        let opened = incidents.iter().filter_map(|incident| incident.opened_at).min();
-        let contained = incidents.iter().filter_map(|incident| incident.contained_at).min();
-        let named: BTreeSet<String> =
-            incidents.iter().flat_map(|incident| incident.techniques.iter().cloned()).collect();
-        let after = |shot: &&crate::attacks::Shot| shot.succeeded && contained.is_some_and(|at| shot.at > at);
+        let opened = incidents
+            .iter()
+            .filter_map(|incident| incident.opened_at)
+            .min();
+        let contained = incidents
+            .iter()
+            .filter_map(|incident| incident.contained_at)
+            .min();
+        let named: BTreeSet<String> = incidents
+            .iter()
+            .flat_map(|incident| incident.techniques.iter().cloned())
+            .collect();
+        let after = |shot: &&crate::attacks::Shot| {
+            shot.succeeded && contained.is_some_and(|at| shot.at > at)
+        };
         Verdict {
             id: attack.spec.id.clone(),
             title: attack.spec.title.clone(),

@@ -49,12 +49,13 @@ pub struct Cast {
 }
 
 const FIRST: [&str; 20] = [
-    "ada", "bruno", "carla", "dinis", "elena", "felix", "greta", "hugo", "ines", "jonas", "karin", "luis", "maria",
-    "nuno", "olga", "pedro", "rita", "sven", "tania", "uwe",
+    "ada", "bruno", "carla", "dinis", "elena", "felix", "greta", "hugo", "ines", "jonas", "karin",
+    "luis", "maria", "nuno", "olga", "pedro", "rita", "sven", "tania", "uwe",
 ];
 const LAST: [&str; 20] = [
-    "almeida", "becker", "costa", "dias", "engel", "faria", "gomes", "huber", "iversen", "jansen", "krause", "lopes",
-    "moreira", "neves", "oliveira", "peters", "ramos", "santos", "teixeira", "vogel",
+    "almeida", "becker", "costa", "dias", "engel", "faria", "gomes", "huber", "iversen", "jansen",
+    "krause", "lopes", "moreira", "neves", "oliveira", "peters", "ramos", "santos", "teixeira",
+    "vogel",
 ];
 const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/155.0.0.0 Safari/537.36",
@@ -67,29 +68,55 @@ const AT_ONCE: usize = 8;
 
 fn word(rng: &mut StdRng, length: usize) -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789";
-    (0..length).map(|_| char::from(LETTERS.get(rng.random_range(0..LETTERS.len())).copied().unwrap_or(b'x'))).collect()
+    (0..length)
+        .map(|_| {
+            char::from(
+                LETTERS
+                    .get(rng.random_range(0..LETTERS.len()))
+                    .copied()
+                    .unwrap_or(b'x'),
+            )
+        })
+        .collect()
 }
 
 /// Makes the tenant and everybody in it. `operator` may make tenants.
 ///
 /// # Errors
 /// [`Error::Refused`] if the API refuses, [`Error::Unreachable`].
-pub async fn make(scenario: &Scenario, operator: &Actor, stage: &Stage, tell: &Listener) -> Result<Cast, Error> {
+pub async fn make(
+    scenario: &Scenario,
+    operator: &Actor,
+    stage: &Stage,
+    tell: &Listener,
+) -> Result<Cast, Error> {
     let mut rng = StdRng::seed_from_u64(scenario.seed);
     // Passwords must not be guessable from a published seed.
     let mut secret = StdRng::from_os_rng();
     let users = scenario.population.users;
-    tell(Progress::Stage { name: "making the tenant and its people", steps: users as u64 + 12 });
+    tell(Progress::Stage {
+        name: "making the tenant and its people",
+        steps: users as u64 + 12,
+    });
     let owner_password = word(&mut secret, 24);
     let tenant = tenant(scenario, operator, &owner_password).await?;
-    let home = scenario.places.first().map_or(IpAddr::from([127, 0, 0, 1]), |place| place.address(60_000 / 250).into());
+    let home = scenario
+        .places
+        .first()
+        .map_or(IpAddr::from([127, 0, 0, 1]), |place| {
+            place.address(60_000 / 250).into()
+        });
     let mut owner = Actor::new(stage, home, BROWSERS[0])?;
     let reply = owner.sign_in(&tenant, "owner", &owner_password).await?;
     expect_status(&reply, "/api/v2/login", 200)?;
     tell(Progress::Step);
-    owner.must(Method::PUT, "/api/v2/locations", Some(locations(scenario))).await?;
+    owner
+        .must(Method::PUT, "/api/v2/locations", Some(locations(scenario)))
+        .await?;
     let permissions = json!({"permissions": ["order.read", "order.write", "invoice.read"]});
-    owner.must(Method::PUT, "/api/v2/roles/trader", Some(permissions)).await?;
+    owner
+        .must(Method::PUT, "/api/v2/roles/trader", Some(permissions))
+        .await?;
     tell(Progress::Step);
     let mut people = Vec::with_capacity(users);
     for n in 0..users {
@@ -113,25 +140,51 @@ pub async fn make(scenario: &Scenario, operator: &Actor, stage: &Stage, tell: &L
         person.id = made.get(&n).cloned().unwrap_or_default();
     }
     let (programs, batch, robbed) = programs(scenario, &owner, stage, tell).await?;
-    Ok(Cast { tenant, owner, people, programs, batch, robbed, owner_password, stage: stage.clone() })
+    Ok(Cast {
+        tenant,
+        owner,
+        people,
+        programs,
+        batch,
+        robbed,
+        owner_password,
+        stage: stage.clone(),
+    })
 }
 
-async fn tenant(scenario: &Scenario, operator: &Actor, owner_password: &str) -> Result<String, Error> {
+async fn tenant(
+    scenario: &Scenario,
+    operator: &Actor,
+    owner_password: &str,
+) -> Result<String, Error> {
     for n in 1..50 {
-        let slug = if n == 1 { scenario.tenant.slug.clone() } else { format!("{}-{n}", scenario.tenant.slug) };
+        let slug = if n == 1 {
+            scenario.tenant.slug.clone()
+        } else {
+            format!("{}-{n}", scenario.tenant.slug)
+        };
         let body = json!({"slug": slug, "name": scenario.tenant.name,
             "owner": {"username": "owner", "email": "owner@brightwater.example", "password": owner_password}});
-        match operator.must(Method::POST, "/api/v2/tenants", Some(body)).await {
+        match operator
+            .must(Method::POST, "/api/v2/tenants", Some(body))
+            .await
+        {
             Ok(_) => return Ok(slug),
             Err(Error::Refused { status: 409, .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Unexpected { path: "/api/v2/tenants".into(), what: "fifty slugs are taken".into() })
+    Err(Error::Unexpected {
+        path: "/api/v2/tenants".into(),
+        what: "fifty slugs are taken".into(),
+    })
 }
 
 fn locations(scenario: &Scenario) -> Value {
-    let known = scenario.places.iter().filter(|place| !place.known_as.is_empty());
+    let known = scenario
+        .places
+        .iter()
+        .filter(|place| !place.known_as.is_empty());
     let list: Vec<Value> = known
         .map(|place| {
             json!({"name": place.name, "cidrs": [place.network()], "country": place.country, "city": place.city,
@@ -154,8 +207,12 @@ fn person(
         username = format!("{username}{n}");
     }
     let homes = &scenario.population.homes;
-    let home = homes.get(n % homes.len()).and_then(|name| scenario.place(name));
-    let address = home.map_or(IpAddr::from([127, 0, 0, 1]), |place| place.address(n).into());
+    let home = homes
+        .get(n % homes.len())
+        .and_then(|name| scenario.place(name));
+    let address = home.map_or(IpAddr::from([127, 0, 0, 1]), |place| {
+        place.address(n).into()
+    });
     let agent = pick(&BROWSERS, rng.random_range(0..BROWSERS.len()));
     // One in forty administers, one in forty analyses, the rest trade.
     let roles: Vec<String> = match n % 40 {
@@ -187,17 +244,28 @@ async fn programs(
             n => format!("service-{}", n - 1),
         };
         let body = json!({"name": name, "scopes": ["users.read"]});
-        let key = owner.must(Method::POST, "/api/v2/api-keys", Some(body)).await?;
-        let address = centre.map_or(IpAddr::from([127, 0, 0, 1]), |place| place.address(n).into());
+        let key = owner
+            .must(Method::POST, "/api/v2/api-keys", Some(body))
+            .await?;
+        let address = centre.map_or(IpAddr::from([127, 0, 0, 1]), |place| {
+            place.address(n).into()
+        });
         let mut actor = Actor::new(stage, address, "brightwater-service/2.3")?;
         actor.bearer = Some(text(&key, &["key"], "/api/v2/api-keys")?);
-        made.push(Program { name, key_id: text(&key, &["id"], "/api/v2/api-keys")?, actor });
+        made.push(Program {
+            name,
+            key_id: text(&key, &["id"], "/api/v2/api-keys")?,
+            actor,
+        });
         tell(Progress::Step);
     }
     let mut made = made.into_iter();
     match (made.next(), made.next()) {
         (Some(batch), Some(robbed)) => Ok((made.collect(), batch, robbed)),
-        _ => Err(Error::Unexpected { path: "/api/v2/api-keys".into(), what: "no keys were made".into() }),
+        _ => Err(Error::Unexpected {
+            path: "/api/v2/api-keys".into(),
+            what: "no keys were made".into(),
+        }),
     }
 }
 
@@ -207,14 +275,20 @@ fn text(body: &Value, names: &[&str], path: &str) -> Result<String, Error> {
         .iter()
         .find_map(|name| body.get(*name)?.as_str())
         .map(str::to_owned)
-        .ok_or_else(|| Error::Unexpected { path: path.to_owned(), what: format!("no `{}`", names.join("` or `")) })
+        .ok_or_else(|| Error::Unexpected {
+            path: path.to_owned(),
+            what: format!("no `{}`", names.join("` or `")),
+        })
 }
 
 fn expect_status(reply: &crate::actor::Reply, path: &str, status: u16) -> Result<(), Error> {
     if reply.status == status {
         return Ok(());
     }
-    Err(Error::Unexpected { path: path.to_owned(), what: format!("status {} instead of {status}", reply.status) })
+    Err(Error::Unexpected {
+        path: path.to_owned(),
+        what: format!("status {} instead of {status}", reply.status),
+    })
 }
 
 /// Everybody signs in once from where they work, so that their ordinary places and devices are known.
@@ -222,13 +296,19 @@ fn expect_status(reply: &crate::actor::Reply, path: &str, status: u16) -> Result
 /// # Errors
 /// [`Error::Unexpected`] if somebody cannot sign in.
 pub async fn warm_up(cast: &mut Cast, tell: &Listener) -> Result<(), Error> {
-    tell(Progress::Stage { name: "everybody signs in from where they work", steps: cast.people.len() as u64 });
+    tell(Progress::Stage {
+        name: "everybody signs in from where they work",
+        steps: cast.people.len() as u64,
+    });
     let tenant = cast.tenant.clone();
     let results: Vec<Result<(), Error>> = stream::iter(cast.people.iter_mut())
         .map(|person| {
             let tenant = &tenant;
             async move {
-                let reply = person.actor.sign_in(tenant, &person.username, &person.password).await?;
+                let reply = person
+                    .actor
+                    .sign_in(tenant, &person.username, &person.password)
+                    .await?;
                 tell(Progress::Step);
                 expect_status(&reply, "/api/v2/login", 200)
             }
@@ -238,7 +318,10 @@ pub async fn warm_up(cast: &mut Cast, tell: &Listener) -> Result<(), Error> {
         .await;
     results.into_iter().collect::<Result<(), Error>>()?;
     for program in cast.programs.iter().chain([&cast.batch, &cast.robbed]) {
-        program.actor.must(Method::GET, "/api/v2/users?limit=5", None).await?;
+        program
+            .actor
+            .must(Method::GET, "/api/v2/users?limit=5", None)
+            .await?;
     }
     Ok(())
 }

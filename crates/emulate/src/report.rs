@@ -59,8 +59,18 @@ impl Report {
     /// # Errors
     /// [`Error::Report`].
     pub fn html(&self) -> Result<String, Error> {
-        let longest = self.verdicts.iter().filter_map(|v| v.contain_ms).max().unwrap_or(1).max(1);
-        let rows = self.verdicts.iter().map(|verdict| Row { verdict, longest }).collect();
+        let longest = self
+            .verdicts
+            .iter()
+            .filter_map(|v| v.contain_ms)
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let rows = self
+            .verdicts
+            .iter()
+            .map(|verdict| Row { verdict, longest })
+            .collect();
         Page { report: self, rows }.render().map_err(Error::Report)
     }
 
@@ -98,5 +108,8 @@ impl Row<'_> {
 
 /// Milliseconds as seconds with two digits, `–` for none.
 pub fn seconds(ms: Option<u64>) -> String {
-    ms.map_or_else(|| "–".to_owned(), |ms| format!("{}.{:02} s", ms / 1000, ms % 1000 / 10))
+    ms.map_or_else(
+        || "–".to_owned(),
+        |ms| format!("{}.{:02} s", ms / 1000, ms % 1000 / 10),
+    )
 }

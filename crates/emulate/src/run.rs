@@ -31,7 +31,9 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Access")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +56,10 @@ const GRACE: Duration = Duration::from_secs(12);
 /// [`Error::Unreachable`] or [`Error::Refused`] if the run itself cannot go on; a missed attack is in the report.
 pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result<Finished, Error> {
     let counters = Arc::new(Counters::default());
-    let stage = Stage { url: access.url.trim_end_matches('/').into(), counters: Arc::clone(&counters) };
+    let stage = Stage {
+        url: access.url.trim_end_matches('/').into(),
+        counters: Arc::clone(&counters),
+    };
     let mut operator = Actor::new(&stage, IpAddr::from([127, 0, 0, 1]), "hubctl")?;
     operator.bearer = Some(access.operator_token.clone());
     let started_at = SystemClock.now();
@@ -62,9 +67,13 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
     population::warm_up(&mut cast, &tell).await?;
 
     let until = SystemClock.now().plus(scenario.duration.0);
-    tell(Progress::Stage { name: "work, and attacks among it", steps: scenario.duration.0.as_secs() });
+    tell(Progress::Stage {
+        name: "work, and attacks among it",
+        steps: scenario.duration.0.as_secs(),
+    });
     let workers = benign::begin(scenario, &cast, until);
-    let (attacks, tasks): (Vec<Attack>, Vec<_>) = attacks::prepare(scenario, &cast).into_iter().unzip();
+    let (attacks, tasks): (Vec<Attack>, Vec<_>) =
+        attacks::prepare(scenario, &cast).into_iter().unzip();
     let running: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
     let mut watch = Watch::new(&attacks, tell.clone());
     watch.until_quiet(&cast.owner, running, &counters).await?;
@@ -72,22 +81,34 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
         // A worker that panicked is a bug of ours; what it did until then still counts.
         let _ended = worker.await;
     }
-    tell(Progress::Stage { name: "judging", steps: 0 });
+    tell(Progress::Stage {
+        name: "judging",
+        steps: 0,
+    });
     let incidents = incidents(&cast.owner).await?;
     let false_positives = wronged(&cast, &attacks, scenario).await?;
     let release = release_one(&cast, &attacks, &incidents).await?;
-    let attributed: Vec<Option<usize>> =
-        incidents.iter().map(|incident| judge::attribute(incident, &attacks)).collect();
+    let attributed: Vec<Option<usize>> = incidents
+        .iter()
+        .map(|incident| judge::attribute(incident, &attacks))
+        .collect();
     let verdicts = attacks
         .iter()
         .enumerate()
         .map(|(nth, attack)| {
-            let own: Vec<&Incident> =
-                incidents.iter().zip(&attributed).filter(|(_, of)| **of == Some(nth)).map(|(i, _)| i).collect();
+            let own: Vec<&Incident> = incidents
+                .iter()
+                .zip(&attributed)
+                .filter(|(_, of)| **of == Some(nth))
+                .map(|(i, _)| i)
+                .collect();
             judge::verdict(attack, &own)
         })
         .collect();
-    let unexplained = incidents.iter().zip(&attributed).filter(|(_, of)| of.is_none());
+    let unexplained = incidents
+        .iter()
+        .zip(&attributed)
+        .filter(|(_, of)| of.is_none());
     let report = Report {
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),
@@ -102,16 +123,27 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
         hostile_requests: counters.hostile.load(Ordering::Relaxed),
         verdicts,
         false_positives,
-        unexplained: unexplained.map(|(i, _)| format!("{}: {}", i.number, i.title)).collect(),
+        unexplained: unexplained
+            .map(|(i, _)| format!("{}: {}", i.number, i.title))
+            .collect(),
         release,
     };
-    Ok(Finished { report, owner_password: cast.owner_password })
+    Ok(Finished {
+        report,
+        owner_password: cast.owner_password,
+    })
 }
 
 /// All incidents of the tenant.
 async fn incidents(owner: &Actor) -> Result<Vec<Incident>, Error> {
-    let body = owner.must(Method::GET, "/api/v2/incidents?limit=500", None).await?;
-    let items = body.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let body = owner
+        .must(Method::GET, "/api/v2/incidents?limit=500", None)
+        .await?;
+    let items = body
+        .get("items")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     Ok(items.iter().filter_map(Incident::read).collect())
 }
 
@@ -126,7 +158,13 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     const fn new(attacks: &'a [Attack], tell: Listener) -> Self {
-        Self { attacks, tell, began: BTreeSet::new(), detected: BTreeSet::new(), contained: BTreeSet::new() }
+        Self {
+            attacks,
+            tell,
+            began: BTreeSet::new(),
+            detected: BTreeSet::new(),
+            contained: BTreeSet::new(),
+        }
     }
 
     async fn until_quiet(
@@ -175,31 +213,54 @@ impl<'a> Watch<'a> {
             let technique = attack.spec.techniques.first().cloned().unwrap_or_default();
             let id = attack.spec.id.clone();
             if attack.with_truth(|truth| truth.began.is_some()) && self.began.insert(nth) {
-                (self.tell)(Progress::AttackBegan { id: id.clone(), technique: technique.clone() });
+                (self.tell)(Progress::AttackBegan {
+                    id: id.clone(),
+                    technique: technique.clone(),
+                });
             }
-            let own: Vec<&Incident> =
-                incidents.iter().filter(|i| judge::attribute(i, self.attacks) == Some(nth)).collect();
+            let own: Vec<&Incident> = incidents
+                .iter()
+                .filter(|i| judge::attribute(i, self.attacks) == Some(nth))
+                .collect();
             let verdict = judge::verdict(attack, &own);
             if let (Some(after_ms), true) = (verdict.detect_ms, verdict.detected)
                 && self.detected.insert(nth)
             {
-                (self.tell)(Progress::Detected { id: id.clone(), technique: technique.clone(), after_ms });
+                (self.tell)(Progress::Detected {
+                    id: id.clone(),
+                    technique: technique.clone(),
+                    after_ms,
+                });
             }
             if let (Some(after_ms), true) = (verdict.contain_ms, verdict.contained)
                 && self.contained.insert(nth)
             {
-                (self.tell)(Progress::Contained { id, technique, after_ms });
+                (self.tell)(Progress::Contained {
+                    id,
+                    technique,
+                    after_ms,
+                });
             }
         }
     }
 }
 
 /// Everybody benign who can no longer work, shown by a request of theirs. Victims of attacks are not benign traffic.
-async fn wronged(cast: &Cast, attacks: &[Attack], scenario: &Scenario) -> Result<Vec<String>, Error> {
-    let victims: BTreeSet<String> =
-        attacks.iter().flat_map(|attack| attack.with_truth(|truth| truth.victims.clone())).collect();
+async fn wronged(
+    cast: &Cast,
+    attacks: &[Attack],
+    scenario: &Scenario,
+) -> Result<Vec<String>, Error> {
+    let victims: BTreeSet<String> = attacks
+        .iter()
+        .flat_map(|attack| attack.with_truth(|truth| truth.victims.clone()))
+        .collect();
     let tenant = &cast.tenant;
-    let people = cast.people.iter().enumerate().filter(|(_, person)| !victims.contains(&person.id));
+    let people = cast
+        .people
+        .iter()
+        .enumerate()
+        .filter(|(_, person)| !victims.contains(&person.id));
     let mut wronged: Vec<String> = stream::iter(people)
         .map(|(n, person)| async move {
             let mut actor = person.actor.clone();
@@ -217,8 +278,13 @@ async fn wronged(cast: &Cast, attacks: &[Attack], scenario: &Scenario) -> Result
             if still.succeeded() && n != benign::TRAVELLER {
                 return Ok(None);
             }
-            let again = actor.sign_in(tenant, &person.username, &person.password).await?;
-            let why = format!("{} ({} then {})", person.username, still.status, again.status);
+            let again = actor
+                .sign_in(tenant, &person.username, &person.password)
+                .await?;
+            let why = format!(
+                "{} ({} then {})",
+                person.username, still.status, again.status
+            );
             Ok::<_, Error>((!again.succeeded() || !still.succeeded()).then_some(why))
         })
         .buffer_unordered(16)
@@ -226,7 +292,10 @@ async fn wronged(cast: &Cast, attacks: &[Attack], scenario: &Scenario) -> Result
         .collect()
         .await;
     for program in cast.programs.iter().chain([&cast.batch]) {
-        let reply = program.actor.send(Method::GET, "/api/v2/users?limit=1", None).await?;
+        let reply = program
+            .actor
+            .send(Method::GET, "/api/v2/users?limit=1", None)
+            .await?;
         if !reply.succeeded() {
             wronged.push(format!("{} ({})", program.name, reply.status));
         }
@@ -235,30 +304,65 @@ async fn wronged(cast: &Cast, attacks: &[Attack], scenario: &Scenario) -> Result
 }
 
 /// Takes back the block on the sprayer's address, and shows by requests that it was refused before and served after.
-async fn release_one(cast: &Cast, attacks: &[Attack], incidents: &[Incident]) -> Result<Option<Release>, Error> {
+async fn release_one(
+    cast: &Cast,
+    attacks: &[Attack],
+    incidents: &[Incident],
+) -> Result<Option<Release>, Error> {
     let wanted = |attack: &&Attack| {
-        matches!(attack.spec.kind, AttackKind::PasswordSpraying | AttackKind::BruteForce)
+        matches!(
+            attack.spec.kind,
+            AttackKind::PasswordSpraying | AttackKind::BruteForce
+        )
     };
-    let Some(attack) = attacks.iter().find(wanted) else { return Ok(None) };
-    let Some(address) = attack.with_truth(|truth| truth.addresses.first().copied()) else { return Ok(None) };
+    let Some(attack) = attacks.iter().find(wanted) else {
+        return Ok(None);
+    };
+    let Some(address) = attack.with_truth(|truth| truth.addresses.first().copied()) else {
+        return Ok(None);
+    };
     let of_it = |incident: &&Incident| {
-        judge::attribute(incident, attacks).and_then(|nth| attacks.get(nth)).is_some_and(|of| of.spec.id == attack.spec.id)
+        judge::attribute(incident, attacks)
+            .and_then(|nth| attacks.get(nth))
+            .is_some_and(|of| of.spec.id == attack.spec.id)
     };
-    let Some(incident) = incidents.iter().find(of_it) else { return Ok(None) };
+    let Some(incident) = incidents.iter().find(of_it) else {
+        return Ok(None);
+    };
     let path = format!("/api/v2/incidents/{}", incident.id);
     let detail = cast.owner.must(Method::GET, &path, None).await?;
-    let actions = detail.get("actions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let actions = detail
+        .get("actions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let action = actions.iter().find(|action| {
-        let is = |name: &str, wanted: &str| action.get(name).and_then(Value::as_str) == Some(wanted);
+        let is =
+            |name: &str, wanted: &str| action.get(name).and_then(Value::as_str) == Some(wanted);
         is("kind", "block_address") && is("state", "applied")
     });
-    let Some(id) = action.and_then(|action| action.get("id")).and_then(Value::as_str) else { return Ok(None) };
+    let Some(id) = action
+        .and_then(|action| action.get("id"))
+        .and_then(Value::as_str)
+    else {
+        return Ok(None);
+    };
     let prober = Actor::attacker(&cast.stage, address, "prober")?;
     let probe = json!({"tenant": cast.tenant, "username": "nobody", "password": "not a password"});
-    let before = prober.send(Method::POST, "/api/v2/login", Some(probe.clone())).await?;
+    let before = prober
+        .send(Method::POST, "/api/v2/login", Some(probe.clone()))
+        .await?;
     let reason = json!({"reason": "shown to be reversible by the emulation"});
-    cast.owner.must(Method::POST, &format!("{path}/actions/{id}/release"), Some(reason)).await?;
-    let after = prober.send(Method::POST, "/api/v2/login", Some(probe)).await?;
+    cast.owner
+        .must(
+            Method::POST,
+            &format!("{path}/actions/{id}/release"),
+            Some(reason),
+        )
+        .await?;
+    let after = prober
+        .send(Method::POST, "/api/v2/login", Some(probe))
+        .await?;
     Ok(Some(Release {
         incident: incident.number,
         action: "block_address".into(),

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// The scenario that is built in.
-pub const BUILT_IN: (&str, &str) =
-    ("content/scenarios/market-day.yaml", include_str!("../../../content/scenarios/market-day.yaml"));
+pub const BUILT_IN: (&str, &str) = (
+    "content/scenarios/market-day.yaml",
+    include_str!("../../../content/scenarios/market-day.yaml"),
+);
 
 /// A whole scenario.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -146,7 +148,10 @@ impl Scenario {
                 what: error.to_string(),
             }
         })?;
-        scenario.check().map_err(|what| Error::Content { file: file.to_owned(), what })?;
+        scenario.check().map_err(|what| Error::Content {
+            file: file.to_owned(),
+            what,
+        })?;
         Ok(scenario)
     }
 
@@ -165,21 +170,37 @@ impl Scenario {
         if octets.len() != self.places.len() || octets.first() == Some(&0) {
             return Err("each place needs an octet of its own, 1 to 255".to_owned());
         }
-        let named = self.population.homes.iter().chain([&self.population.traveller_at]);
+        let named = self
+            .population
+            .homes
+            .iter()
+            .chain([&self.population.traveller_at]);
         for name in named.chain(self.attacks.iter().map(|attack| &attack.from)) {
-            self.place(name).ok_or_else(|| format!("no place is named `{name}`"))?;
+            self.place(name)
+                .ok_or_else(|| format!("no place is named `{name}`"))?;
         }
         if self.population.homes.is_empty() {
             return Err("`population.homes` is empty".to_owned());
         }
         if self.population.users < 40 {
-            return Err("`population.users` must be at least 40: attacks need people to aim at".to_owned());
+            return Err(
+                "`population.users` must be at least 40: attacks need people to aim at".to_owned(),
+            );
         }
         for attack in &self.attacks {
             if attack.techniques.is_empty() || attack.addresses == 0 || attack.attempts == 0 {
-                return Err(format!("attack `{}` needs techniques, addresses and attempts", attack.id));
+                return Err(format!(
+                    "attack `{}` needs techniques, addresses and attempts",
+                    attack.id
+                ));
             }
-            if self.attacks.iter().filter(|other| other.id == attack.id).count() > 1 {
+            if self
+                .attacks
+                .iter()
+                .filter(|other| other.id == attack.id)
+                .count()
+                > 1
+            {
                 return Err(format!("two attacks are called `{}`", attack.id));
             }
         }
@@ -211,7 +232,10 @@ mod tests {
     fn faults_name_their_place() {
         let text = BUILT_IN.1.replace("seed:", "sede:");
         let error = Scenario::parse("mine.yaml", &text).unwrap_err().to_string();
-        assert!(error.contains("mine.yaml, line") && error.contains("sede"), "{error}");
+        assert!(
+            error.contains("mine.yaml, line") && error.contains("sede"),
+            "{error}"
+        );
         let text = BUILT_IN.1.replace("from: hosting", "from: nowhere");
         let error = Scenario::parse("mine.yaml", &text).unwrap_err().to_string();
         assert!(error.contains("no place is named `nowhere`"), "{error}");

@@ -55,9 +55,7 @@ enum Command {
     /// Ask whether the hub is ready.
     Health(account::Health),
     /// Print completions for a shell.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {

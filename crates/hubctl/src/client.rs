@@ -13,7 +13,12 @@ use crate::exit::{Exit, Failure};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Connection {
     /// Address of the hub.
-    #[arg(long, env = "HUB_URL", default_value = "http://127.0.0.1:8005", global = true)]
+    #[arg(
+        long,
+        env = "HUB_URL",
+        default_value = "http://127.0.0.1:8005",
+        global = true
+    )]
     pub(crate) url: String,
     /// File that holds an API key or access token (or set HUB_TOKEN).
     #[arg(long, value_name = "FILE", global = true)]
@@ -40,14 +45,21 @@ impl Client {
             .user_agent(concat!("hubctl/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::new(Exit::Bug, error))?;
-        Ok(Self { http, url: connection.url.trim_end_matches('/').to_owned(), token })
+        Ok(Self {
+            http,
+            url: connection.url.trim_end_matches('/').to_owned(),
+            token,
+        })
     }
 
     /// The credential, for commands that hand it on.
     pub(crate) fn token(&self) -> Result<&SecretString, Failure> {
         self.token.as_ref().ok_or_else(|| {
-            Failure::new(Exit::NotPermitted, anyhow::anyhow!("no credential was given"))
-                .help("set HUB_TOKEN, or give --token-file FILE; `hubctl login` makes one")
+            Failure::new(
+                Exit::NotPermitted,
+                anyhow::anyhow!("no credential was given"),
+            )
+            .help("set HUB_TOKEN, or give --token-file FILE; `hubctl login` makes one")
         })
     }
 
@@ -59,13 +71,21 @@ impl Client {
         self.call(Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Failure> {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
         let response = self.send(request).await?;
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(error))?;
         Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
@@ -78,8 +98,14 @@ impl Client {
     }
 
     /// Sends; a problem becomes a failure.
-    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+    pub(crate) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Failure> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -100,7 +126,9 @@ impl Client {
         };
         let failure = Failure::new(exit, anyhow::Error::msg(shown));
         Err(if status.as_u16() == 401 {
-            failure.help("the credential is missing, expired or revoked: `hubctl login` makes a new one")
+            failure.help(
+                "the credential is missing, expired or revoked: `hubctl login` makes a new one",
+            )
         } else {
             failure
         })
@@ -119,7 +147,10 @@ pub(crate) fn read_secret(file: &std::path::Path) -> Result<SecretString, Failur
         std::io::read_to_string(std::io::stdin())?
     } else {
         std::fs::read_to_string(file).map_err(|error| {
-            Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot read {}", file.display())))
+            Failure::new(
+                Exit::Usage,
+                anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
+            )
         })?
     };
     Ok(SecretString::from(text.trim().to_owned()))
@@ -129,7 +160,12 @@ pub(crate) fn read_secret(file: &std::path::Path) -> Result<SecretString, Failur
 pub(crate) fn write_secret(file: &std::path::Path, secret: &str) -> Result<(), Failure> {
     use std::io::Write;
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)?;
     // A file that stood there before keeps its mode otherwise.
     out.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     writeln!(out, "{secret}")?;
@@ -147,5 +183,9 @@ pub(crate) fn field(value: &Value, name: &str) -> String {
 
 /// The list under a field.
 pub(crate) fn list(value: &Value, name: &str) -> Vec<Value> {
-    value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }

@@ -44,7 +44,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), help: None }
+        Self {
+            exit,
+            error: error.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn usage(text: impl Into<String>) -> Self {
@@ -57,7 +61,10 @@ impl Failure {
     }
 
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        let io = self.error.chain().find_map(|error| error.downcast_ref::<std::io::Error>());
+        let io = self
+            .error
+            .chain()
+            .find_map(|error| error.downcast_ref::<std::io::Error>());
         io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }

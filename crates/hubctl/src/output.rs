@@ -16,7 +16,8 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colour =
+            !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self { json, colour }
     }
 
@@ -27,12 +28,16 @@ impl Output {
 
     /// The one document of `--json`.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(crate::exit::Exit::Bug, e))?;
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Failure::new(crate::exit::Exit::Bug, e))?;
         self.line(&text)
     }
 
     /// A line for people (or a document's text).
-    #[expect(clippy::unused_self, reason = "printing goes through the one who may print")]
+    #[expect(
+        clippy::unused_self,
+        reason = "printing goes through the one who may print"
+    )]
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}")?;
@@ -41,7 +46,10 @@ impl Output {
     }
 
     /// A note for people, on standard error.
-    #[expect(clippy::unused_self, reason = "printing goes through the one who may print")]
+    #[expect(
+        clippy::unused_self,
+        reason = "printing goes through the one who may print"
+    )]
     pub(crate) fn note(&self, text: &str) {
         // Nobody reads standard error: then there is nobody to tell.
         let _unread = writeln!(std::io::stderr().lock(), "{text}");
@@ -53,7 +61,11 @@ impl Output {
         }
         let mut table = Table::new();
         table
-            .load_preset(if self.colour { presets::UTF8_FULL_CONDENSED } else { presets::ASCII_MARKDOWN })
+            .load_preset(if self.colour {
+                presets::UTF8_FULL_CONDENSED
+            } else {
+                presets::ASCII_MARKDOWN
+            })
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(head.to_vec())
             .add_rows(rows);

@@ -9,6 +9,8 @@
 
 mod bad_days;
 mod bad_input;
+mod browser;
+mod console;
 mod door;
 mod incidents;
 mod service;

@@ -8,11 +8,21 @@ use super::Means;
 use crate::actor::Actor;
 use crate::error::Error;
 
-const SEASONS: [&str; 5] =
-    ["Summer2026!Summer", "Brightwater2026!", "Welcome12345678", "Passw0rd!Passw0rd", "Autumn2026!Autumn"];
+const SEASONS: [&str; 5] = [
+    "Summer2026!Summer",
+    "Brightwater2026!",
+    "Welcome12345678",
+    "Passw0rd!Passw0rd",
+    "Autumn2026!Autumn",
+];
 
 /// One sign-in attempt, noted in the attack's truth.
-async fn attempt(means: &Means, actor: &mut Actor, name: &str, password: &str) -> Result<bool, Error> {
+async fn attempt(
+    means: &Means,
+    actor: &mut Actor,
+    name: &str,
+    password: &str,
+) -> Result<bool, Error> {
     let reply = actor.sign_in(&means.tenant, name, password).await?;
     means.attack.shot(&reply);
     Ok(reply.succeeded())
@@ -25,8 +35,15 @@ pub(super) async fn spray(means: Means) -> Result<(), Error> {
     means.attack.begin();
     let spec = means.attack.spec.clone();
     for n in 0..spec.attempts {
-        let name = means.names.get(n % means.names.len().max(1)).cloned().unwrap_or_default();
-        let password = SEASONS.get(n / means.names.len().max(1) % SEASONS.len()).copied().unwrap_or_default();
+        let name = means
+            .names
+            .get(n % means.names.len().max(1))
+            .cloned()
+            .unwrap_or_default();
+        let password = SEASONS
+            .get(n / means.names.len().max(1) % SEASONS.len())
+            .copied()
+            .unwrap_or_default();
         attempt(&means, &mut actor, &name, password).await?;
         sleep(spec.pause.0).await;
     }
@@ -37,11 +54,19 @@ pub(super) async fn spray(means: Means) -> Result<(), Error> {
 pub(super) async fn brute_force(means: Means) -> Result<(), Error> {
     let mut actor = means.attacker(0, "Hydra/9.5")?;
     means.came_from(std::slice::from_ref(&actor));
-    let Some(victim) = means.victims.first().cloned() else { return Ok(()) };
+    let Some(victim) = means.victims.first().cloned() else {
+        return Ok(());
+    };
     means.attack.begin();
     let spec = means.attack.spec.clone();
     for n in 0..spec.attempts {
-        attempt(&means, &mut actor, &victim.username, &format!("{}-{n:04}-guess", victim.username)).await?;
+        attempt(
+            &means,
+            &mut actor,
+            &victim.username,
+            &format!("{}-{n:04}-guess", victim.username),
+        )
+        .await?;
         sleep(spec.pause.0).await;
     }
     Ok(())
@@ -66,16 +91,31 @@ pub(super) async fn stuffing(mut means: Means) -> Result<(), Error> {
     for n in 0..spec.attempts {
         let turn = n % actors.len();
         let leaked = n > 0 && n.is_multiple_of(right_every.max(1));
-        let pair = if leaked { right.next().map(|person| (person.username, person.password)) } else { None };
+        let pair = if leaked {
+            right
+                .next()
+                .map(|person| (person.username, person.password))
+        } else {
+            None
+        };
         let (name, password) = match pair {
             Some(pair) => pair,
             None if means.rng.random_bool(0.3) => {
-                let name = means.names.choose(&mut means.rng).cloned().unwrap_or_default();
+                let name = means
+                    .names
+                    .choose(&mut means.rng)
+                    .cloned()
+                    .unwrap_or_default();
                 (name, format!("leaked-{n:05}-elsewhere"))
             }
-            None => (format!("{}{n}@mail.example", means.rng.random_range(100..999)), format!("leaked-{n:05}-pair")),
+            None => (
+                format!("{}{n}@mail.example", means.rng.random_range(100..999)),
+                format!("leaked-{n:05}-pair"),
+            ),
         };
-        let Some(actor) = actors.get_mut(turn) else { break };
+        let Some(actor) = actors.get_mut(turn) else {
+            break;
+        };
         // A bot starts each attempt anew.
         (actor.device, actor.session, actor.bearer) = (None, None, None);
         if attempt(&means, actor, &name, &password).await? {

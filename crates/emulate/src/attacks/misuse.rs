@@ -9,7 +9,13 @@ use crate::actor::Actor;
 use crate::error::Error;
 use crate::population::Person;
 
-async fn shoot(means: &Means, actor: &Actor, method: Method, path: &str, body: Option<Value>) -> Result<bool, Error> {
+async fn shoot(
+    means: &Means,
+    actor: &Actor,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<bool, Error> {
     let reply = actor.send(method, path, body).await?;
     means.attack.shot(&reply);
     sleep(means.attack.spec.pause.0).await;
@@ -17,14 +23,20 @@ async fn shoot(means: &Means, actor: &Actor, method: Method, path: &str, body: O
 }
 
 fn victim(means: &Means) -> Result<Person, Error> {
-    let missing = || Error::Content { file: "scenario".into(), what: "an attack has nobody to aim at".into() };
+    let missing = || Error::Content {
+        file: "scenario".into(),
+        what: "an attack has nobody to aim at".into(),
+    };
     means.victims.first().cloned().ok_or_else(missing)
 }
 
 /// The right password from far away on an unknown device, then reading; a new sign-in when thrown out.
 pub(super) async fn takeover(means: Means) -> Result<(), Error> {
     let victim = victim(&means)?;
-    let mut actor = means.attacker(0, "Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0 Safari/537.36")?;
+    let mut actor = means.attacker(
+        0,
+        "Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0 Safari/537.36",
+    )?;
     means.came_from(std::slice::from_ref(&actor));
     means.attack.begin();
     let mut inside = false;
@@ -32,7 +44,9 @@ pub(super) async fn takeover(means: Means) -> Result<(), Error> {
         if inside {
             inside = shoot(&means, &actor, Method::GET, "/api/v2/me", None).await?;
         } else {
-            let reply = actor.sign_in(&means.tenant, &victim.username, &victim.password).await?;
+            let reply = actor
+                .sign_in(&means.tenant, &victim.username, &victim.password)
+                .await?;
             means.attack.shot(&reply);
             inside = reply.succeeded();
             sleep(means.attack.spec.pause.0).await;
@@ -59,24 +73,45 @@ pub(super) async fn escalation(means: Means) -> Result<(), Error> {
     let insider = victim(&means)?;
     let mut actor = Actor::attacker(&means.stage, insider.actor.address, &insider.actor.agent)?;
     actor.device.clone_from(&insider.actor.device);
-    let reply = actor.sign_in(&means.tenant, &insider.username, &insider.password).await?;
+    let reply = actor
+        .sign_in(&means.tenant, &insider.username, &insider.password)
+        .await?;
     if !reply.succeeded() {
         let what = format!("the insider could not sign in ({})", reply.status);
-        return Err(Error::Unexpected { path: "/api/v2/login".into(), what });
+        return Err(Error::Unexpected {
+            path: "/api/v2/login".into(),
+            what,
+        });
     }
     // The insider's own address is not hostile by itself; the person is.
     means.attack.begin();
     let id = &insider.id;
     let tries: [(Method, String, Option<Value>); 10] = [
         (Method::GET, "/api/v2/users".into(), None),
-        (Method::PUT, format!("/api/v2/users/{id}/roles"), Some(json!({"roles": ["owner"]}))),
+        (
+            Method::PUT,
+            format!("/api/v2/users/{id}/roles"),
+            Some(json!({"roles": ["owner"]})),
+        ),
         (Method::GET, "/api/v2/api-keys".into(), None),
-        (Method::POST, "/api/v2/api-keys".into(), Some(json!({"name": "mine", "scopes": ["users.read"]}))),
+        (
+            Method::POST,
+            "/api/v2/api-keys".into(),
+            Some(json!({"name": "mine", "scopes": ["users.read"]})),
+        ),
         (Method::GET, "/api/v2/ledger/entries".into(), None),
         (Method::GET, "/api/v2/incidents".into(), None),
-        (Method::PUT, "/api/v2/roles/trader".into(), Some(json!({"permissions": ["users.read"]}))),
+        (
+            Method::PUT,
+            "/api/v2/roles/trader".into(),
+            Some(json!({"permissions": ["users.read"]})),
+        ),
         (Method::GET, "/api/v2/protected".into(), None),
-        (Method::PUT, "/api/v2/locations".into(), Some(json!({"locations": []}))),
+        (
+            Method::PUT,
+            "/api/v2/locations".into(),
+            Some(json!({"locations": []})),
+        ),
         (Method::GET, "/api/v2/blocks".into(), None),
     ];
     for n in 0..means.attack.spec.attempts {
@@ -92,11 +127,20 @@ pub(super) async fn bulk_read(means: Means) -> Result<(), Error> {
     let mut actor = means.attacker(0, "Go-http-client/2.0")?;
     actor.bearer = means.robbed.actor.bearer.clone();
     means.came_from(std::slice::from_ref(&actor));
-    means.attack.with_truth(|truth| truth.keys = vec![means.robbed.key_id.clone()]);
+    means
+        .attack
+        .with_truth(|truth| truth.keys = vec![means.robbed.key_id.clone()]);
     means.attack.begin();
     for n in 0..means.attack.spec.attempts {
         let letter = char::from(b'a' + (n % 26) as u8);
-        shoot(&means, &actor, Method::GET, &format!("/api/v2/users?limit=50&after={letter}"), None).await?;
+        shoot(
+            &means,
+            &actor,
+            Method::GET,
+            &format!("/api/v2/users?limit=50&after={letter}"),
+            None,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -110,7 +154,9 @@ pub(super) async fn manipulation(means: Means) -> Result<(), Error> {
     let mut inside = false;
     for n in 0..means.attack.spec.attempts {
         if !inside {
-            let reply = actor.sign_in(&means.tenant, &admin.username, &admin.password).await?;
+            let reply = actor
+                .sign_in(&means.tenant, &admin.username, &admin.password)
+                .await?;
             means.attack.shot(&reply);
             inside = reply.succeeded();
             sleep(means.attack.spec.pause.0).await;

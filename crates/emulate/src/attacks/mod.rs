@@ -44,7 +44,10 @@ pub struct Attack {
 
 impl Attack {
     fn new(spec: &AttackSpec) -> Self {
-        Self { spec: spec.clone(), truth: Arc::default() }
+        Self {
+            spec: spec.clone(),
+            truth: Arc::default(),
+        }
     }
 
     /// A look at the truth so far.
@@ -54,7 +57,10 @@ impl Attack {
 
     fn shot(&self, reply: &Reply) {
         self.with_truth(|truth| {
-            truth.shots.push(Shot { at: reply.at, succeeded: reply.succeeded() });
+            truth.shots.push(Shot {
+                at: reply.at,
+                succeeded: reply.succeeded(),
+            });
         });
     }
 
@@ -85,39 +91,71 @@ impl Means {
 
     /// Attacks from one place keep to addresses of their own.
     fn base(&self) -> usize {
-        self.attack.spec.id.bytes().fold(7, |hash, byte| (hash * 31 + usize::from(byte)) % 40_000) + 1000
+        self.attack
+            .spec
+            .id
+            .bytes()
+            .fold(7, |hash, byte| (hash * 31 + usize::from(byte)) % 40_000)
+            + 1000
     }
 
     fn came_from(&self, actors: &[Actor]) {
-        self.attack.with_truth(|truth| truth.addresses = actors.iter().map(|actor| actor.address).collect());
+        self.attack.with_truth(|truth| {
+            truth.addresses = actors.iter().map(|actor| actor.address).collect()
+        });
     }
 
     fn aims_at(&self, people: &[Person]) {
-        self.attack.with_truth(|truth| truth.victims = people.iter().map(|person| person.id.clone()).collect());
+        self.attack.with_truth(|truth| {
+            truth.victims = people.iter().map(|person| person.id.clone()).collect()
+        });
     }
 }
 
 /// Which people an attack is aimed at, by their place in the cast. Nobody plays two parts.
-fn victims(kind: AttackKind, cast: &Cast, nth: usize, scenario: &Scenario, place: &Place) -> Vec<Person> {
+fn victims(
+    kind: AttackKind,
+    cast: &Cast,
+    nth: usize,
+    scenario: &Scenario,
+    place: &Place,
+) -> Vec<Person> {
     // Somebody who works in the country that the attack comes from: no travel betrays it.
     let nearby = |person: &Person| {
-        let IpAddr::V4(address) = person.actor.address else { return false };
-        let home = scenario.places.iter().find(|home| home.octet == address.octets()[1]);
+        let IpAddr::V4(address) = person.actor.address else {
+            return false;
+        };
+        let home = scenario
+            .places
+            .iter()
+            .find(|home| home.octet == address.octets()[1]);
         home.is_some_and(|home| home.country == place.country)
     };
     let from = 40 + nth * 8;
     let pick = |wanted: &dyn Fn(&Person) -> bool, count: usize| {
-        let found = cast.people.iter().skip(from).filter(|person| wanted(person)).take(count);
+        let found = cast
+            .people
+            .iter()
+            .skip(from)
+            .filter(|person| wanted(person))
+            .take(count);
         found.cloned().collect::<Vec<_>>()
     };
     match kind {
         AttackKind::PasswordSpraying | AttackKind::ApiKeyAbuse => Vec::new(),
-        AttackKind::CredentialStuffing => pick(&|person| person.roles.contains(&"trader".to_owned()), 3),
-        AttackKind::AccountManipulation => pick(&|person| person.roles.contains(&"admin".to_owned()) && nearby(person), 1),
+        AttackKind::CredentialStuffing => {
+            pick(&|person| person.roles.contains(&"trader".to_owned()), 3)
+        }
+        AttackKind::AccountManipulation => pick(
+            &|person| person.roles.contains(&"admin".to_owned()) && nearby(person),
+            1,
+        ),
         AttackKind::BruteForce
         | AttackKind::AccountTakeover
         | AttackKind::SessionReplay
-        | AttackKind::PrivilegeEscalation => pick(&|person| person.roles.contains(&"trader".to_owned()), 1),
+        | AttackKind::PrivilegeEscalation => {
+            pick(&|person| person.roles.contains(&"trader".to_owned()), 1)
+        }
     }
 }
 
@@ -125,10 +163,18 @@ fn victims(kind: AttackKind, cast: &Cast, nth: usize, scenario: &Scenario, place
 pub(crate) fn prepare(
     scenario: &Scenario,
     cast: &Cast,
-) -> Vec<(Attack, std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>)> {
-    let mut prepared: Vec<(Attack, std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>)> = Vec::new();
+) -> Vec<(
+    Attack,
+    std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
+)> {
+    let mut prepared: Vec<(
+        Attack,
+        std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
+    )> = Vec::new();
     for (nth, spec) in scenario.attacks.iter().enumerate() {
-        let Some(place) = scenario.place(&spec.from) else { continue };
+        let Some(place) = scenario.place(&spec.from) else {
+            continue;
+        };
         let attack = Attack::new(spec);
         let means = Means {
             attack: attack.clone(),
@@ -136,7 +182,12 @@ pub(crate) fn prepare(
             stage: cast.stage.clone(),
             place: place.clone(),
             rng: StdRng::seed_from_u64(scenario.seed ^ (nth as u64 + 1) << 32),
-            names: cast.people.iter().skip(150).map(|person| person.username.clone()).collect(),
+            names: cast
+                .people
+                .iter()
+                .skip(150)
+                .map(|person| person.username.clone())
+                .collect(),
             victims: victims(spec.kind, cast, nth, scenario, place),
             robbed: cast.robbed.clone(),
         };

@@ -26,14 +26,20 @@ pub(crate) struct Enrol {
 
 impl Enrol {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
-        let (secret, password) = (read_secret(&self.secret_file)?, read_secret(&self.password_file)?);
+        let (secret, password) = (
+            read_secret(&self.secret_file)?,
+            read_secret(&self.password_file)?,
+        );
         let body = json!({"secret": secret.expose_secret(), "username": self.username, "email": self.email,
             "password": password.expose_secret()});
         let made = client.post("/api/v2/enrol", body).await?;
         if output.json {
             output.document(&made)?;
         } else {
-            output.line(&format!("`{}` is the first administrator of the tenant `system`", self.username))?;
+            output.line(&format!(
+                "`{}` is the first administrator of the tenant `system`",
+                self.username
+            ))?;
         }
         Ok(Exit::Done)
     }
@@ -63,7 +69,10 @@ impl Login {
         if output.json {
             output.document(&json!({"saved": self.save, "expires_in": expires}))?;
         } else {
-            output.line(&format!("the access token is in {} and good for {expires} s", self.save.display()))?;
+            output.line(&format!(
+                "the access token is in {} and good for {expires} s",
+                self.save.display()
+            ))?;
         }
         Ok(Exit::Done)
     }

@@ -46,7 +46,11 @@ struct Checked {
 
 impl Content {
     pub(crate) fn run(self, output: &Output) -> Result<Exit, Failure> {
-        let Self::Check { rules, playbooks, scenario } = self;
+        let Self::Check {
+            rules,
+            playbooks,
+            scenario,
+        } = self;
         let mut checked = Checked::default();
         check_rules(&rules, &mut checked);
         check_playbooks(playbooks.as_deref(), &mut checked);
@@ -58,7 +62,10 @@ impl Content {
         } else {
             for fault in &checked.faults {
                 let sign = output.verdict(false, "✕");
-                output.line(&format!("{sign} {}:{}: {}", fault.file, fault.line, fault.what))?;
+                output.line(&format!(
+                    "{sign} {}:{}: {}",
+                    fault.file, fault.line, fault.what
+                ))?;
             }
             output.line(&format!(
                 "{} rules ({} tests), {} playbooks, {} scenarios, the policies: {}",
@@ -66,7 +73,14 @@ impl Content {
                 checked.rule_tests,
                 checked.playbooks,
                 checked.scenarios,
-                output.verdict(good, &if good { "all sound".to_owned() } else { format!("{} faults", checked.faults.len()) })
+                output.verdict(
+                    good,
+                    &if good {
+                        "all sound".to_owned()
+                    } else {
+                        format!("{} faults", checked.faults.len())
+                    }
+                )
             ))?;
         }
         Ok(if good { Exit::Done } else { Exit::No })
@@ -75,14 +89,21 @@ impl Content {
 
 fn check_policies(checked: &mut Checked) {
     if let Err(hub_access::Error::Policies(faults)) = Policies::built_in() {
-        checked.faults.extend(faults.into_iter().map(|f| Fault { file: f.file, line: f.line, what: f.what }));
+        checked.faults.extend(faults.into_iter().map(|f| Fault {
+            file: f.file,
+            line: f.line,
+            what: f.what,
+        }));
     }
 }
 
 fn check_scenarios(files: &[PathBuf], checked: &mut Checked) -> Result<(), Failure> {
     let mut all = vec![Scenario::built_in()];
     for file in files {
-        all.push(Scenario::parse(&file.display().to_string(), &std::fs::read_to_string(file)?));
+        all.push(Scenario::parse(
+            &file.display().to_string(),
+            &std::fs::read_to_string(file)?,
+        ));
     }
     for scenario in all {
         checked.scenarios += 1;
@@ -92,7 +113,11 @@ fn check_scenarios(files: &[PathBuf], checked: &mut Checked) -> Result<(), Failu
                 hub_emulate::Error::Content { file, .. } => (file.clone(), 0),
                 _ => (String::new(), 0),
             };
-            checked.faults.push(Fault { file, line, what: error.to_string() });
+            checked.faults.push(Fault {
+                file,
+                line,
+                what: error.to_string(),
+            });
         }
     }
     Ok(())
@@ -108,7 +133,11 @@ fn check_playbooks(folder: Option<&Path>, checked: &mut Checked) {
                 what = format!("{what}: {inner}");
                 source = inner.source();
             }
-            checked.faults.push(Fault { file: "playbooks".into(), line: 0, what });
+            checked.faults.push(Fault {
+                file: "playbooks".into(),
+                line: 0,
+                what,
+            });
         }
     }
 }
@@ -119,11 +148,17 @@ fn check_rules(folders: &[PathBuf], checked: &mut Checked) {
     let report = hub_detect::content::check_content(&sources);
     checked.rules = report.rules;
     checked.rule_tests = report.cases;
-    let faults = report.faults.into_iter().map(|f| Fault { file: f.file, line: f.line, what: f.reason });
+    let faults = report.faults.into_iter().map(|f| Fault {
+        file: f.file,
+        line: f.line,
+        what: f.reason,
+    });
     checked.faults.extend(faults);
-    checked.faults.extend(report.untested.into_iter().map(|rule| Fault {
-        file: "content/rules/tests".into(),
-        line: 0,
-        what: format!("no test expects the rule `{rule}` to fire"),
-    }));
+    checked
+        .faults
+        .extend(report.untested.into_iter().map(|rule| Fault {
+            file: "content/rules/tests".into(),
+            line: 0,
+            what: format!("no test expects the rule `{rule}` to fire"),
+        }));
 }

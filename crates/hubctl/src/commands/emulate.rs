@@ -52,10 +52,18 @@ impl Emulate {
             }
             Self::Check { scenario } => {
                 let read = read(&scenario)?;
-                output.line(&format!("{}: {} attacks, sound", read.name, read.attacks.len()))?;
+                output.line(&format!(
+                    "{}: {} attacks, sound",
+                    read.name,
+                    read.attacks.len()
+                ))?;
                 Ok(Exit::Done)
             }
-            Self::Run { scenario, report, owner_password } => {
+            Self::Run {
+                scenario,
+                report,
+                owner_password,
+            } => {
                 let scenario = match scenario {
                     Some(file) => read(&file)?,
                     None => Scenario::built_in()?,
@@ -67,8 +75,12 @@ impl Emulate {
                 };
                 let display = Arc::new(Display::new());
                 let telling = Arc::clone(&display);
-                let finished =
-                    hub_emulate::run(&scenario, &access, Arc::new(move |progress| telling.tell(progress))).await?;
+                let finished = hub_emulate::run(
+                    &scenario,
+                    &access,
+                    Arc::new(move |progress| telling.tell(progress)),
+                )
+                .await?;
                 display.end();
                 if let Some(file) = owner_password {
                     write_secret(&file, &finished.owner_password)?;
@@ -77,7 +89,11 @@ impl Emulate {
                     std::fs::write(file, finished.report.html()?)?;
                 }
                 print(output, &finished.report, report.as_deref())?;
-                Ok(if finished.report.is_good() { Exit::Done } else { Exit::No })
+                Ok(if finished.report.is_good() {
+                    Exit::Done
+                } else {
+                    Exit::No
+                })
             }
         }
     }
@@ -89,7 +105,10 @@ fn schema() -> serde_json::Value {
 
 fn read(file: &std::path::Path) -> Result<Scenario, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot read {}", file.display())))
+        Failure::new(
+            Exit::Usage,
+            anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
+        )
     })?;
     Ok(Scenario::parse(&file.display().to_string(), &text)?)
 }
@@ -115,16 +134,39 @@ fn print(output: &Output, report: &Report, file: Option<&std::path::Path>) -> Re
         ]
     });
     output.table(
-        &["Technique", "Attack", "Detected", "after", "Contained", "after", "Hostile requests", "succeeded", "after containment", "Incidents"],
+        &[
+            "Technique",
+            "Attack",
+            "Detected",
+            "after",
+            "Contained",
+            "after",
+            "Hostile requests",
+            "succeeded",
+            "after containment",
+            "Incidents",
+        ],
         rows.collect(),
     )?;
-    let none = |list: &[String]| if list.is_empty() { output.verdict(true, "none") } else { output.verdict(false, &list.join(", ")) };
+    let none = |list: &[String]| {
+        if list.is_empty() {
+            output.verdict(true, "none")
+        } else {
+            output.verdict(false, &list.join(", "))
+        }
+    };
     output.line(&format!(
         "{} requests by {} people, {} programs and the attackers ({} hostile)",
         report.requests, report.people, report.programs, report.hostile_requests
     ))?;
-    output.line(&format!("False positives on benign users: {}", none(&report.false_positives)))?;
-    output.line(&format!("Incidents that fit no attack: {}", none(&report.unexplained)))?;
+    output.line(&format!(
+        "False positives on benign users: {}",
+        none(&report.false_positives)
+    ))?;
+    output.line(&format!(
+        "Incidents that fit no attack: {}",
+        none(&report.unexplained)
+    ))?;
     match &report.release {
         Some(release) => output.line(&format!(
             "Released {} on {} (incident {}): a request from there answered {} before and {} after: {}",
@@ -155,11 +197,22 @@ impl Display {
     fn new() -> Self {
         let live = Output::is_live();
         let bars = MultiProgress::new();
-        let stage = if live { bars.add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:24} {pos}/{len} {msg}") {
+        let stage = if live {
+            bars.add(ProgressBar::new(0))
+        } else {
+            ProgressBar::hidden()
+        };
+        if let Ok(style) =
+            ProgressStyle::with_template("{elapsed_precise} {bar:24} {pos}/{len} {msg}")
+        {
             stage.set_style(style);
         }
-        Self { live, bars, stage, attacks: Mutex::default() }
+        Self {
+            live,
+            bars,
+            stage,
+            attacks: Mutex::default(),
+        }
     }
 
     fn say(&self, id: &str, text: &str, last: bool) {
@@ -192,17 +245,37 @@ impl Display {
             Progress::Step => self.stage.inc(1),
             Progress::Requests { all, hostile } => {
                 if self.live {
-                    self.stage.set_message(format!("work, and attacks among it: {all} requests, {hostile} hostile"));
+                    self.stage.set_message(format!(
+                        "work, and attacks among it: {all} requests, {hostile} hostile"
+                    ));
                 }
             }
-            Progress::AttackBegan { id, technique } => self.say(&id, &format!("{technique:<10} {id}: attack begins"), false),
-            Progress::Detected { id, technique, after_ms } => {
-                let after = seconds(Some(after_ms));
-                self.say(&id, &format!("{technique:<10} {id}: detected after {after}"), false);
+            Progress::AttackBegan { id, technique } => {
+                self.say(&id, &format!("{technique:<10} {id}: attack begins"), false)
             }
-            Progress::Contained { id, technique, after_ms } => {
+            Progress::Detected {
+                id,
+                technique,
+                after_ms,
+            } => {
                 let after = seconds(Some(after_ms));
-                self.say(&id, &format!("{technique:<10} {id}: contained after {after}"), true);
+                self.say(
+                    &id,
+                    &format!("{technique:<10} {id}: detected after {after}"),
+                    false,
+                );
+            }
+            Progress::Contained {
+                id,
+                technique,
+                after_ms,
+            } => {
+                let after = seconds(Some(after_ms));
+                self.say(
+                    &id,
+                    &format!("{technique:<10} {id}: contained after {after}"),
+                    true,
+                );
             }
         }
     }

@@ -57,7 +57,9 @@ impl Incident {
         let body = match self {
             Self::List { status } => {
                 let status = status.map_or_else(String::new, |status| format!("&status={status}"));
-                let body = client.get(&format!("/api/v2/incidents?limit=100{status}")).await?;
+                let body = client
+                    .get(&format!("/api/v2/incidents?limit=100{status}"))
+                    .await?;
                 return listed(output, &body);
             }
             Self::Show { id } => {
@@ -66,24 +68,46 @@ impl Incident {
             }
             Self::Close { id, verdict, note } => {
                 let change = json!({"status": "closed", "verdict": verdict, "note": note});
-                client.call(Method::PATCH, &format!("/api/v2/incidents/{id}"), Some(change)).await?
+                client
+                    .call(
+                        Method::PATCH,
+                        &format!("/api/v2/incidents/{id}"),
+                        Some(change),
+                    )
+                    .await?
             }
-            Self::Contain { id, action, target, ttl, reason } => {
+            Self::Contain {
+                id,
+                action,
+                target,
+                ttl,
+                reason,
+            } => {
                 let order = json!({"kind": action, "target": target, "ttl": ttl, "reason": reason});
-                client.post(&format!("/api/v2/incidents/{id}/actions"), order).await?
+                client
+                    .post(&format!("/api/v2/incidents/{id}/actions"), order)
+                    .await?
             }
             Self::Release { id, action, reason } => {
                 let path = format!("/api/v2/incidents/{id}/actions/{action}/release");
                 client.post(&path, json!({"reason": reason})).await?
             }
         };
-        if output.json { output.document(&body)? } else { output.line("recorded")? }
+        if output.json {
+            output.document(&body)?
+        } else {
+            output.line("recorded")?
+        }
         Ok(Exit::Done)
     }
 }
 
 fn words(value: &Value, name: &str) -> String {
-    list(value, name).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    list(value, name)
+        .iter()
+        .filter_map(Value::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn listed(output: &Output, body: &Value) -> Result<Exit, Failure> {
@@ -93,9 +117,28 @@ fn listed(output: &Output, body: &Value) -> Result<Exit, Failure> {
     }
     let rows = list(body, "items").into_iter().map(|incident| {
         let text = |name| field(&incident, name);
-        vec![text("number"), text("severity"), text("title"), words(&incident, "techniques"), text("status"), text("opened_at"), text("id")]
+        vec![
+            text("number"),
+            text("severity"),
+            text("title"),
+            words(&incident, "techniques"),
+            text("status"),
+            text("opened_at"),
+            text("id"),
+        ]
     });
-    output.table(&["Nº", "Severity", "Incident", "Techniques", "State", "Opened", "Id"], rows.collect())?;
+    output.table(
+        &[
+            "Nº",
+            "Severity",
+            "Incident",
+            "Techniques",
+            "State",
+            "Opened",
+            "Id",
+        ],
+        rows.collect(),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -105,19 +148,39 @@ fn shown(output: &Output, body: &Value) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let text = |name| field(body, name);
-    output.line(&format!("Incident {}: {} ({}, {})", text("number"), text("title"), text("severity"), text("status")))?;
+    output.line(&format!(
+        "Incident {}: {} ({}, {})",
+        text("number"),
+        text("title"),
+        text("severity"),
+        text("status")
+    ))?;
     output.line(&format!("Techniques: {}", words(body, "techniques")))?;
     output.line("\nTimeline")?;
-    let rows = list(body, "timeline").iter().map(|e| vec![field(e, "at"), field(e, "actor"), field(e, "text")]).collect();
+    let rows = list(body, "timeline")
+        .iter()
+        .map(|e| vec![field(e, "at"), field(e, "actor"), field(e, "text")])
+        .collect();
     output.table(&["When", "Who", "What"], rows)?;
     output.line("\nActions")?;
     let rows = list(body, "actions").into_iter().map(|action| {
-        let target = action.get("target").map_or_else(String::new, |target| field(target, "value"));
-        vec![field(&action, "kind"), target, field(&action, "state"), field(&action, "until"), field(&action, "id")]
+        let target = action
+            .get("target")
+            .map_or_else(String::new, |target| field(target, "value"));
+        vec![
+            field(&action, "kind"),
+            target,
+            field(&action, "state"),
+            field(&action, "until"),
+            field(&action, "id"),
+        ]
     });
     output.table(&["Action", "On", "State", "Until", "Id"], rows.collect())?;
     output.line("\nEvidence")?;
-    let rows = list(body, "evidence").iter().map(|e| vec![field(e, "sha256"), field(e, "size"), field(e, "id")]).collect();
+    let rows = list(body, "evidence")
+        .iter()
+        .map(|e| vec![field(e, "sha256"), field(e, "size"), field(e, "id")])
+        .collect();
     output.table(&["SHA-256", "Bytes", "Id"], rows)?;
     Ok(Exit::Done)
 }

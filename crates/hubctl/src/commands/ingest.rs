@@ -48,13 +48,21 @@ impl Ingest {
         if let Some(source) = &self.source {
             query.push_str(&format!("&source={source}"));
         }
-        let bar = if Output::is_live() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if Output::is_live() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
         let mut totals = Totals::default();
         for file in files(&self.path)? {
             bar.set_message(file.display().to_string());
-            self.file(client, &query, &file, &bar, &mut totals).await.map_err(|failure| {
-                failure.help("what was acknowledged is stored; run the same command again to go on")
-            })?;
+            self.file(client, &query, &file, &bar, &mut totals)
+                .await
+                .map_err(|failure| {
+                    failure.help(
+                        "what was acknowledged is stored; run the same command again to go on",
+                    )
+                })?;
         }
         bar.finish_and_clear();
         let told = json!({"batches": totals.batches, "accepted": totals.accepted, "quarantined": totals.quarantined});
@@ -81,7 +89,10 @@ impl Ingest {
             Box::new(BufReader::new(std::io::stdin()))
         } else {
             let opened = std::fs::File::open(file).map_err(|error| {
-                Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot read {}", file.display())))
+                Failure::new(
+                    Exit::Usage,
+                    anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
+                )
             })?;
             Box::new(BufReader::new(opened))
         };
@@ -89,7 +100,11 @@ impl Ingest {
         let whole = self.format == hub_events::normalise::Format::CloudTrail;
         let mut number = 0_u64;
         loop {
-            let batch = if whole { read_all(&mut reader)? } else { read_lines(&mut reader)? };
+            let batch = if whole {
+                read_all(&mut reader)?
+            } else {
+                read_lines(&mut reader)?
+            };
             if batch.is_empty() {
                 return Ok(());
             }
@@ -97,13 +112,22 @@ impl Ingest {
             let receipt = self.send(client, query, number, batch).await?;
             totals.batches += 1;
             totals.accepted += receipt.get("accepted").and_then(Value::as_u64).unwrap_or(0);
-            totals.quarantined += receipt.get("quarantined").and_then(Value::as_u64).unwrap_or(0);
+            totals.quarantined += receipt
+                .get("quarantined")
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
             bar.set_prefix(field(&receipt, "batch_id"));
             bar.tick();
         }
     }
 
-    async fn send(&self, client: &Client, query: &str, number: u64, batch: Vec<u8>) -> Result<Value, Failure> {
+    async fn send(
+        &self,
+        client: &Client,
+        query: &str,
+        number: u64,
+        batch: Vec<u8>,
+    ) -> Result<Value, Failure> {
         let mut hasher = Sha256::new();
         hasher.update(number.to_be_bytes());
         hasher.update(&batch);
@@ -117,7 +141,10 @@ impl Ingest {
                 .body(batch.clone());
             match client.send(request).await {
                 Ok(response) => {
-                    let bytes = response.bytes().await.map_err(|error| Failure::new(Exit::Unreachable, error))?;
+                    let bytes = response
+                        .bytes()
+                        .await
+                        .map_err(|error| Failure::new(Exit::Unreachable, error))?;
                     return Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null));
                 }
                 Err(failure) if failure.exit == Exit::Unreachable && tried < TRIES => {
@@ -139,8 +166,9 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     files.retain(|file| file.is_file());
     files.sort();
     Ok(files)

@@ -58,27 +58,49 @@ impl Ledger {
     ) -> Result<Exit, Failure> {
         match self {
             // Offline: no client is made, so none can be asked.
-            Self::Verify { file, key, earlier } => verify(output, &file, key.as_deref(), earlier.as_deref()),
+            Self::Verify { file, key, earlier } => {
+                verify(output, &file, key.as_deref(), earlier.as_deref())
+            }
             Self::Export { file } => export(&client()?, output, &file).await,
             Self::Head => {
                 let body = client()?.get("/api/v2/ledger/head").await?;
-                if output.json { output.document(&body)? } else { output.line(&field(&body, "checkpoint"))? }
+                if output.json {
+                    output.document(&body)?
+                } else {
+                    output.line(&field(&body, "checkpoint"))?
+                }
                 Ok(Exit::Done)
             }
             Self::Show { index } => {
-                let body = client()?.get(&format!("/api/v2/ledger/entries/{index}")).await?;
-                if output.json { output.document(&body)? } else { output.line(&field(&body, "body"))? }
+                let body = client()?
+                    .get(&format!("/api/v2/ledger/entries/{index}"))
+                    .await?;
+                if output.json {
+                    output.document(&body)?
+                } else {
+                    output.line(&field(&body, "body"))?
+                }
                 Ok(Exit::Done)
             }
             Self::Proof { index } => proof(&client()?, output, index).await,
             Self::Search { operation, text } => {
                 let operation = operation.map_or_else(String::new, |o| format!("&operation={o}"));
-                let body = client()?.get(&format!("/api/v2/ledger/entries?limit=50&q={text}{operation}")).await?;
+                let body = client()?
+                    .get(&format!(
+                        "/api/v2/ledger/entries?limit=50&q={text}{operation}"
+                    ))
+                    .await?;
                 if output.json {
                     output.document(&body)?;
                 } else {
                     let rows = list(&body, "items");
-                    let rows = rows.iter().map(|e| vec![field(e, "index"), field(e, "occurred_at"), field(e, "operation")]);
+                    let rows = rows.iter().map(|e| {
+                        vec![
+                            field(e, "index"),
+                            field(e, "occurred_at"),
+                            field(e, "operation"),
+                        ]
+                    });
                     output.table(&["Index", "When", "Operation"], rows.collect())?;
                 }
                 Ok(Exit::Done)
@@ -88,7 +110,9 @@ impl Ledger {
 }
 
 async fn export(client: &Client, output: &Output, file: &std::path::Path) -> Result<Exit, Failure> {
-    let response = client.send(client.request(Method::GET, "/api/v2/ledger/export")).await?;
+    let response = client
+        .send(client.request(Method::GET, "/api/v2/ledger/export"))
+        .await?;
     let beside = file.with_extension("part");
     let mut out = File::create(&beside)?;
     let mut stream = response.bytes_stream();
@@ -116,7 +140,10 @@ fn verify(
     earlier: Option<&std::path::Path>,
 ) -> Result<Exit, Failure> {
     let expect = Expect {
-        key: key.map(VerifierKey::parse).transpose().map_err(|e| Failure::new(Exit::Usage, e))?,
+        key: key
+            .map(VerifierKey::parse)
+            .transpose()
+            .map_err(|e| Failure::new(Exit::Usage, e))?,
         earlier: match earlier {
             Some(path) => {
                 let text = std::fs::read_to_string(path)?;
@@ -126,22 +153,43 @@ fn verify(
         },
     };
     let opened = File::open(file).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot read {}", file.display())))
+        Failure::new(
+            Exit::Usage,
+            anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
+        )
     })?;
     let report = hub_ledger::verify(BufReader::with_capacity(1 << 20, opened), &expect);
-    if output.json { output.document(&report)? } else { told(output, &report)? }
-    Ok(if report.is_whole() { Exit::Done } else { Exit::No })
+    if output.json {
+        output.document(&report)?
+    } else {
+        told(output, &report)?
+    }
+    Ok(if report.is_whole() {
+        Exit::Done
+    } else {
+        Exit::No
+    })
 }
 
 fn told(output: &Output, report: &Report) -> Result<(), Failure> {
     if report.is_whole() {
         let good = output.verdict(true, "whole and signed");
-        output.line(&format!("{}: {good}: {} entries, root {}", report.origin, report.entries, report.root))?;
+        output.line(&format!(
+            "{}: {good}: {} entries, root {}",
+            report.origin, report.entries, report.root
+        ))?;
         return Ok(());
     }
     for fault in &report.faults {
-        let place = fault.index.map_or_else(|| format!("line {}", fault.line), |index| format!("entry {index}"));
-        output.line(&format!("{} {place}: {}", output.verdict(false, "✕"), fault.what))?;
+        let place = fault.index.map_or_else(
+            || format!("line {}", fault.line),
+            |index| format!("entry {index}"),
+        );
+        output.line(&format!(
+            "{} {place}: {}",
+            output.verdict(false, "✕"),
+            fault.what
+        ))?;
     }
     if report.more_faults > 0 {
         output.line(&format!("… and {} faults more", report.more_faults))?;
@@ -150,14 +198,20 @@ fn told(output: &Output, report: &Report) -> Result<(), Failure> {
 }
 
 async fn proof(client: &Client, output: &Output, index: u64) -> Result<Exit, Failure> {
-    let body = client.get(&format!("/api/v2/ledger/entries/{index}/proof")).await?;
+    let body = client
+        .get(&format!("/api/v2/ledger/entries/{index}/proof"))
+        .await?;
     let key = client.get("/api/v2/ledger/key").await?;
     let odd = || Failure::new(Exit::Bug, anyhow::anyhow!("the hub's proof is malformed"));
     let key = VerifierKey::parse(&field(&key, "key")).map_err(|e| Failure::new(Exit::Bug, e))?;
-    let head = Checkpoint::open(&field(&body, "checkpoint"), &key).map_err(|e| Failure::new(Exit::No, e))?;
+    let head = Checkpoint::open(&field(&body, "checkpoint"), &key)
+        .map_err(|e| Failure::new(Exit::No, e))?;
     let leaf = hub_ledger::Hash::from_hex(&field(&body, "leaf_hash")).ok_or_else(odd)?;
     let path = list(&body, "path");
-    let path: Option<Vec<_>> = path.iter().map(|h| hub_ledger::Hash::from_hex(h.as_str()?)).collect();
+    let path: Option<Vec<_>> = path
+        .iter()
+        .map(|h| hub_ledger::Hash::from_hex(h.as_str()?))
+        .collect();
     let path = path.ok_or_else(odd)?;
     let checked = hub_ledger::proof::verify_inclusion(leaf, index, head.size, &path, &head.root);
     if output.json {

@@ -17,14 +17,20 @@ fn show(output: &Output, body: &Value, head: &[&str], fields: &[&str]) -> Result
         output.document(body)?;
     } else {
         let items = list(body, "items");
-        let rows = items.iter().map(|item| fields.iter().map(|name| field(item, name)).collect());
+        let rows = items
+            .iter()
+            .map(|item| fields.iter().map(|name| field(item, name)).collect());
         output.table(head, rows.collect())?;
     }
     Ok(Exit::Done)
 }
 
 fn said(output: &Output, body: &Value, text: &str) -> Result<Exit, Failure> {
-    if output.json { output.document(body)? } else { output.line(text)? }
+    if output.json {
+        output.document(body)?
+    } else {
+        output.line(text)?
+    }
     Ok(Exit::Done)
 }
 
@@ -42,7 +48,9 @@ pub(crate) struct NewPerson {
 impl NewPerson {
     fn body(&self) -> Result<Value, Failure> {
         let password = read_secret(&self.password_file)?;
-        Ok(json!({"username": self.username, "email": self.email, "password": password.expose_secret()}))
+        Ok(
+            json!({"username": self.username, "email": self.email, "password": password.expose_secret()}),
+        )
     }
 }
 
@@ -66,12 +74,21 @@ impl Tenant {
         match self {
             Self::List => {
                 let body = client.get("/api/v2/tenants").await?;
-                show(output, &body, &["Slug", "Name", "Id", "Since"], &["slug", "name", "id", "created_at"])
+                show(
+                    output,
+                    &body,
+                    &["Slug", "Name", "Id", "Since"],
+                    &["slug", "name", "id", "created_at"],
+                )
             }
             Self::Create { slug, name, owner } => {
                 let body = json!({"slug": slug, "name": name, "owner": owner.body()?});
                 let made = client.post("/api/v2/tenants", body).await?;
-                said(output, &made, &format!("tenant `{slug}` is made; `{}` owns it", owner.username))
+                said(
+                    output,
+                    &made,
+                    &format!("tenant `{slug}` is made; `{}` owns it", owner.username),
+                )
             }
         }
     }
@@ -112,8 +129,15 @@ impl User {
         match self {
             Self::List { after } => {
                 let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-                let body = client.get(&format!("/api/v2/users?limit=100{after}")).await?;
-                show(output, &body, &["User name", "Id", "E-mail", "Locked"], &["username", "id", "email", "locked_at"])
+                let body = client
+                    .get(&format!("/api/v2/users?limit=100{after}"))
+                    .await?;
+                show(
+                    output,
+                    &body,
+                    &["User name", "Id", "E-mail", "Locked"],
+                    &["username", "id", "email", "locked_at"],
+                )
             }
             Self::Create { person, roles } => {
                 let mut body = person.body()?;
@@ -124,11 +148,21 @@ impl User {
                 said(output, &made, &format!("`{}` is made", person.username))
             }
             Self::Lock { id, reason } => {
-                let body = client.post(&format!("/api/v2/users/{id}/lock"), json!({"reason": reason})).await?;
+                let body = client
+                    .post(
+                        &format!("/api/v2/users/{id}/lock"),
+                        json!({"reason": reason}),
+                    )
+                    .await?;
                 said(output, &body, "locked")
             }
             Self::Unlock { id, reason } => {
-                let body = client.post(&format!("/api/v2/users/{id}/unlock"), json!({"reason": reason})).await?;
+                let body = client
+                    .post(
+                        &format!("/api/v2/users/{id}/unlock"),
+                        json!({"reason": reason}),
+                    )
+                    .await?;
                 said(output, &body, "unlocked")
             }
         }
@@ -158,16 +192,25 @@ impl Key {
         match self {
             Self::List => {
                 let body = client.get("/api/v2/api-keys").await?;
-                show(output, &body, &["Name", "Id", "Scopes", "Revoked"], &["name", "id", "scopes", "revoked_at"])
+                show(
+                    output,
+                    &body,
+                    &["Name", "Id", "Scopes", "Revoked"],
+                    &["name", "id", "scopes", "revoked_at"],
+                )
             }
             Self::Create { name, scopes, save } => {
-                let made = client.post("/api/v2/api-keys", json!({"name": name, "scopes": scopes})).await?;
+                let made = client
+                    .post("/api/v2/api-keys", json!({"name": name, "scopes": scopes}))
+                    .await?;
                 write_secret(&save, &field(&made, "key"))?;
                 let told = json!({"id": field(&made, "id"), "saved": save});
                 said(output, &told, &format!("the key is in {}", save.display()))
             }
             Self::Revoke { id } => {
-                let body = client.call(Method::DELETE, &format!("/api/v2/api-keys/{id}"), None).await?;
+                let body = client
+                    .call(Method::DELETE, &format!("/api/v2/api-keys/{id}"), None)
+                    .await?;
                 said(output, &body, "revoked")
             }
         }
