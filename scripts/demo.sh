@@ -13,7 +13,7 @@ for argument in "$@"; do
 done
 
 address=${DEMO_LISTEN:-127.0.0.1:8005}
-out=${DEMO_OUT:-demo-out}
+out=$(realpath -m "${DEMO_OUT:-demo-out}")
 export HUB_URL="http://$address"
 bin=target/demo
 
@@ -23,6 +23,13 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 say "Building"
 cargo build --locked --profile demo --bin security-hub --bin hubctl
 
+# Two demos in one folder would tear each other's hub down.
+mkdir -p "$(dirname "$out")"
+exec 9> "${out%/}.lock"
+if ! flock --nonblock 9; then
+  echo "error: another demo runs in $out; stop it, or set DEMO_OUT=FOLDER and DEMO_LISTEN=127.0.0.1:PORT" >&2
+  exit 4
+fi
 if (exec 3<>"/dev/tcp/${address%:*}/${address#*:}") 2>/dev/null; then
   echo "error: something already listens on $address; stop it, or set DEMO_LISTEN=127.0.0.1:PORT" >&2
   exit 4
@@ -34,7 +41,7 @@ mkdir -p "$out"
 "$bin/security-hub" init --data-dir "$out/data" > "$out/init.txt"
 grep -o 'she_[A-Za-z0-9_-]*' "$out/init.txt" > "$out/enrolment-secret.txt"
 chmod 600 "$out/init.txt" "$out/enrolment-secret.txt"
-"$bin/security-hub" serve --data-dir "$out/data" --listen "$address" > "$out/hub.log" 2>&1 &
+"$bin/security-hub" serve --data-dir "$out/data" --listen "$address" > "$out/hub.log" 2>&1 9>&- &
 hub=$!
 stop() { kill "$hub" 2>/dev/null || true; wait "$hub" 2>/dev/null || true; }
 trap stop EXIT
@@ -70,7 +77,7 @@ cat "$out/tampered.txt"
 grep -q 'entry 100' "$out/tampered.txt"
 
 say "Done"
-echo "Report:   $PWD/$out/report.html"
+echo "Report:   $out/report.html"
 echo "Console:  $HUB_URL/console  (tenant brightwater, user owner, password in $out/owner-password.txt)"
 if [ "$once" = yes ]; then
   exit "$verdict"

@@ -121,7 +121,10 @@ async fn decisions(db: &TestDb, principal: &Principal, checks: usize) -> anyhow:
         let started = Instant::now();
         let decision = authorizer.decide(principal, action, resource).await?;
         ours.push(started.elapsed());
-        ensure!(decision.allowed == held.contains(action.name()), "{action:?}");
+        ensure!(
+            decision.allowed == held.contains(action.name()),
+            "{action:?}"
+        );
     }
     ours.sort_unstable();
     let bare = cedar(held, checks)?;
@@ -135,20 +138,34 @@ fn cedar(permissions: BTreeSet<String>, checks: usize) -> anyhow::Result<Vec<Dur
     let engine = cedar_policy::Authorizer::new();
     let user: EntityUid = r#"Hub::User::"ada""#.parse()?;
     let tenant: EntityUid = r#"Hub::Tenant::"acme""#.parse()?;
-    let set = permissions.into_iter().map(RestrictedExpression::new_string);
+    let set = permissions
+        .into_iter()
+        .map(RestrictedExpression::new_string);
     let attributes = HashMap::from([
-        ("tenant".to_owned(), RestrictedExpression::new_entity_uid(tenant.clone())),
+        (
+            "tenant".to_owned(),
+            RestrictedExpression::new_entity_uid(tenant.clone()),
+        ),
         ("permissions".to_owned(), RestrictedExpression::new_set(set)),
     ]);
     let entity = Entity::new(user.clone(), attributes, HashSet::new())?;
     let entities = Entities::from_entities([entity], None)?;
     let context = Context::from_pairs([
-        ("permission".to_owned(), RestrictedExpression::new_string("users.read".to_owned())),
-        ("tenant".to_owned(), RestrictedExpression::new_entity_uid(tenant)),
+        (
+            "permission".to_owned(),
+            RestrictedExpression::new_string("users.read".to_owned()),
+        ),
+        (
+            "tenant".to_owned(),
+            RestrictedExpression::new_entity_uid(tenant),
+        ),
         ("system".to_owned(), RestrictedExpression::new_bool(false)),
         ("own".to_owned(), RestrictedExpression::new_bool(false)),
     ])?;
-    let (call, thing) = (r#"Hub::Action::"call""#.parse()?, r#"Hub::Thing::"thing""#.parse()?);
+    let (call, thing) = (
+        r#"Hub::Action::"call""#.parse()?,
+        r#"Hub::Thing::"thing""#.parse()?,
+    );
     let request = Request::new(user, call, thing, context, None)?;
     times(0..checks, |_| {
         let response = engine.is_authorized(&request, &policies, &entities);

@@ -19,7 +19,11 @@ fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     let verified = verify(export.as_bytes(), &Expect::default());
     let spent = started.elapsed();
-    ensure!(verified.is_whole(), "the export does not verify: {:?}", verified.faults);
+    ensure!(
+        verified.is_whole(),
+        "the export does not verify: {:?}",
+        verified.faults
+    );
     let details = format!(
         "{entries} entries, {} MB; {:.0} k/s vs {:.0} k/s",
         export.len() / 1_000_000,
@@ -27,11 +31,23 @@ fn main() -> anyhow::Result<()> {
         rate(entries, hashing) / 1000.0,
     );
     let ratio = hashing.as_secs_f64() / spent.as_secs_f64();
-    report("ledger verify", ratio, "bare RFC 9162 hashing", None, &details);
+    report(
+        "ledger verify",
+        ratio,
+        "bare RFC 9162 hashing",
+        None,
+        &details,
+    );
     let per_million = spent.as_secs_f64() * 1_000_000.0 / entries as f64;
     let details = format!("{per_million:.2} s per million entries");
     let target = Some(Target::AtMost(1.0));
-    report("ledger verify, 1 M entries", per_million / 10.0, "its 10 s", target, &details);
+    report(
+        "ledger verify, 1 M entries",
+        per_million / 10.0,
+        "its 10 s",
+        target,
+        &details,
+    );
     Ok(())
 }
 
@@ -39,10 +55,12 @@ fn main() -> anyhow::Result<()> {
 fn export(entries: usize) -> anyhow::Result<(String, Duration)> {
     let (mut lines, mut tree, mut hashing) = (String::new(), Frontier::default(), Duration::ZERO);
     for start in (0..entries).step_by(CHUNK) {
-        let bodies: Vec<(String, String)> =
-            (start..entries.min(start + CHUNK)).map(body).collect();
+        let bodies: Vec<(String, String)> = (start..entries.min(start + CHUNK)).map(body).collect();
         let started = Instant::now();
-        let leaves: Vec<Hash> = bodies.iter().map(|(_, body)| leaf_hash(body.as_bytes())).collect();
+        let leaves: Vec<Hash> = bodies
+            .iter()
+            .map(|(_, body)| leaf_hash(body.as_bytes()))
+            .collect();
         leaves.iter().for_each(|leaf| tree.push(*leaf));
         hashing += started.elapsed();
         for (n, ((id, body), leaf)) in bodies.iter().zip(&leaves).enumerate() {
@@ -69,7 +87,10 @@ fn export(entries: usize) -> anyhow::Result<(String, Duration)> {
         key: VerifierKey::of(&signer)?.to_string(),
         checkpoint: checkpoint.sign(&signer)?,
     };
-    Ok((format!("{}\n{lines}", serde_json::to_string(&header)?), hashing))
+    Ok((
+        format!("{}\n{lines}", serde_json::to_string(&header)?),
+        hashing,
+    ))
 }
 
 /// An entry's id and text, such as a refused sign-in makes.

@@ -96,6 +96,12 @@ impl Sum {
             self.work(),
             bare.work(),
         );
-        report(name, self.rate() / bare.rate(), "bare axum", target, &details);
+        report(
+            name,
+            self.rate() / bare.rate(),
+            "bare axum",
+            target,
+            &details,
+        );
     }
 }

@@ -184,20 +184,33 @@ impl Bare {
 
     fn evaluate(&self, source: &LogSource, value: &Value) -> u64 {
         let event = JsonEvent::borrow(value);
-        let route = self.routes.get(source).map(Vec::as_slice).unwrap_or_default();
+        let route = self
+            .routes
+            .get(source)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let engines = route.iter().filter_map(|n| self.engines.get(*n));
-        engines.map(|(_, engine)| engine.evaluate(&event).len() as u64).sum()
+        engines
+            .map(|(_, engine)| engine.evaluate(&event).len() as u64)
+            .sum()
     }
 }
 
 /// The engines whose rules are meant for events of `source`.
 fn route(engines: &[(Route, Engine)], source: &LogSource) -> Vec<usize> {
-    let event = [Some(&source.product), Some(&source.service), source.category.as_ref()];
+    let event = [
+        Some(&source.product),
+        Some(&source.service),
+        source.category.as_ref(),
+    ];
     let fits = |route: &Route| {
         let mut parts = route.iter().zip(event);
         parts.all(|(rule, event)| rule.as_ref().is_none_or(|rule| Some(rule) == event))
     };
-    let fitting = engines.iter().enumerate().filter(|(_, (route, _))| fits(route));
+    let fitting = engines
+        .iter()
+        .enumerate()
+        .filter(|(_, (route, _))| fits(route));
     fitting.map(|(n, _)| n).collect()
 }
 

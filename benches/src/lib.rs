@@ -81,8 +81,7 @@ pub fn size(variable: &str, default: usize) -> anyhow::Result<usize> {
 pub fn thread_time() -> anyhow::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
     let (user, system) = (usage.user_time(), usage.system_time());
-    let micros =
-        (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec();
+    let micros = (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec();
     Ok(Duration::from_micros(u64::try_from(micros)?))
 }
 
@@ -93,7 +92,9 @@ pub fn thread_time() -> anyhow::Result<Duration> {
 pub fn process_time(pid: u32) -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // After the name, which may hold anything; user and system time are the 14th and 15th field of all.
-    let (_, rest) = stat.rsplit_once(") ").context("/proc/PID/stat has no name")?;
+    let (_, rest) = stat
+        .rsplit_once(") ")
+        .context("/proc/PID/stat has no name")?;
     let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>);
     let ticks: u64 = ticks.sum::<Result<_, _>>()?;
     Ok(Duration::from_millis(ticks * 10))

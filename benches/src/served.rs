@@ -69,10 +69,7 @@ impl Served {
         token: Option<&str>,
         body: &Value,
     ) -> anyhow::Result<Value> {
-        let mut request = self
-            .http
-            .post(format!("{}{path}", self.hub.url))
-            .json(body);
+        let mut request = self.http.post(format!("{}{path}", self.hub.url)).json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }

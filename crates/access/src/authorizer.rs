@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+};
 use hub_base::{Actor, Principal, TenantId, UserId};
 use hub_store::{Committed, Store};
 
@@ -23,12 +25,18 @@ pub struct Resource {
 impl Resource {
     /// Something of the caller's tenant that is nobody's own.
     pub const fn of(tenant: TenantId) -> Self {
-        Self { tenant, owner: None }
+        Self {
+            tenant,
+            owner: None,
+        }
     }
 
     /// Something that belongs to a person.
     pub const fn owned(tenant: TenantId, owner: UserId) -> Self {
-        Self { tenant, owner: Some(owner) }
+        Self {
+            tenant,
+            owner: Some(owner),
+        }
     }
 }
 
@@ -77,7 +85,8 @@ struct Names {
 impl Names {
     fn new() -> Result<Self, Error> {
         let name = |text: &str| {
-            text.parse::<EntityTypeName>().map_err(|error| invalid("type", &error.to_string()))
+            text.parse::<EntityTypeName>()
+                .map_err(|error| invalid("type", &error.to_string()))
         };
         let uid = |kind, id: &str| EntityUid::from_type_name_and_id(kind, EntityId::new(id));
         Ok(Self {
@@ -92,7 +101,10 @@ impl Names {
 }
 
 fn invalid(field: &str, why: &str) -> Error {
-    Error::Invalid { field: field.to_owned(), why: why.to_owned() }
+    Error::Invalid {
+        field: field.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 /// Grants kept at most; beyond it all are read anew.
@@ -124,7 +136,10 @@ impl Authorizer {
         resource: Resource,
     ) -> Result<Decision, Error> {
         match &principal.actor {
-            Actor::Anonymous => Ok(Decision { allowed: false, policies: Vec::new() }),
+            Actor::Anonymous => Ok(Decision {
+                allowed: false,
+                policies: Vec::new(),
+            }),
             Actor::User { user, .. } => {
                 let grants = self.grants(principal.tenant, *user).await?;
                 let own = resource.owner == Some(*user);
@@ -164,9 +179,11 @@ impl Authorizer {
     /// [`Error::Store`].
     pub async fn permissions(&self, principal: &Principal) -> Result<BTreeSet<String>, Error> {
         match &principal.actor {
-            Actor::User { user, .. } => {
-                Ok(self.grants(principal.tenant, *user).await?.permissions.clone())
-            }
+            Actor::User { user, .. } => Ok(self
+                .grants(principal.tenant, *user)
+                .await?
+                .permissions
+                .clone()),
             Actor::ApiKey { scopes, .. } => Ok(scopes.iter().cloned().collect()),
             Actor::Anonymous => Ok(BTreeSet::new()),
             Actor::System { .. } => Ok(Action::ALL.iter().map(|a| a.name().to_owned()).collect()),
@@ -181,7 +198,11 @@ impl Authorizer {
         }
     }
 
-    pub(crate) async fn grants(&self, tenant: TenantId, user: UserId) -> Result<Arc<Grants>, Error> {
+    pub(crate) async fn grants(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Arc<Grants>, Error> {
         {
             let known = self.grants.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(grants) = known.get(&(tenant, user)) {
@@ -197,7 +218,12 @@ impl Authorizer {
             EntityId::new(user.to_string()),
         );
         let entities = self.entities(&uid, tenant, Some(&permissions))?;
-        let grants = Arc::new(Grants { roles, permissions, entities, uid });
+        let grants = Arc::new(Grants {
+            roles,
+            permissions,
+            entities,
+            uid,
+        });
         let mut known = self.grants.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.clear();
@@ -207,7 +233,10 @@ impl Authorizer {
     }
 
     fn tenant(&self, tenant: TenantId) -> EntityUid {
-        EntityUid::from_type_name_and_id(self.names.tenant.clone(), EntityId::new(tenant.to_string()))
+        EntityUid::from_type_name_and_id(
+            self.names.tenant.clone(),
+            EntityId::new(tenant.to_string()),
+        )
     }
 
     fn entities(
@@ -221,7 +250,9 @@ impl Authorizer {
             RestrictedExpression::new_entity_uid(self.tenant(tenant)),
         )]);
         if let Some(permissions) = permissions {
-            let set = permissions.iter().map(|p| RestrictedExpression::new_string(p.clone()));
+            let set = permissions
+                .iter()
+                .map(|p| RestrictedExpression::new_string(p.clone()));
             attributes.insert("permissions".to_owned(), RestrictedExpression::new_set(set));
         }
         let entity = Entity::new(uid.clone(), attributes, std::collections::HashSet::new())
@@ -239,19 +270,34 @@ impl Authorizer {
         own: bool,
     ) -> Result<Decision, Error> {
         let context = Context::from_pairs([
-            ("permission".to_owned(), RestrictedExpression::new_string(action.name().to_owned())),
-            ("tenant".to_owned(), RestrictedExpression::new_entity_uid(self.tenant(resource.tenant))),
-            ("system".to_owned(), RestrictedExpression::new_bool(resource.tenant == TenantId::SYSTEM)),
+            (
+                "permission".to_owned(),
+                RestrictedExpression::new_string(action.name().to_owned()),
+            ),
+            (
+                "tenant".to_owned(),
+                RestrictedExpression::new_entity_uid(self.tenant(resource.tenant)),
+            ),
+            (
+                "system".to_owned(),
+                RestrictedExpression::new_bool(resource.tenant == TenantId::SYSTEM),
+            ),
             ("own".to_owned(), RestrictedExpression::new_bool(own)),
         ])
         .map_err(|error| invalid("context", &error.to_string()))?;
         let (call, thing) = (self.names.call.clone(), self.names.thing.clone());
         let request = Request::new(principal, call, thing, context, None)
             .map_err(|error| invalid("request", &error.to_string()))?;
-        let response = self.engine.is_authorized(&request, &self.policies.set, entities);
+        let response = self
+            .engine
+            .is_authorized(&request, &self.policies.set, entities);
         let failed = response.diagnostics().errors().next().is_some();
         let allowed = response.decision() == cedar_policy::Decision::Allow && !failed;
-        let policies = response.diagnostics().reason().map(|id| self.policies.name(id)).collect();
+        let policies = response
+            .diagnostics()
+            .reason()
+            .map(|id| self.policies.name(id))
+            .collect();
         Ok(Decision { allowed, policies })
     }
 }

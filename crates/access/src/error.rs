@@ -43,7 +43,8 @@ impl From<hub_store::Error> for Error {
             Some("user_role_tenant_id_user_id_fkey") => Self::UnknownUser,
             Some("role_name_form") => Self::Invalid {
                 field: "name".into(),
-                why: "must be 1 to 63 lower-case letters, digits, `_` and `-`, a letter first".into(),
+                why: "must be 1 to 63 lower-case letters, digits, `_` and `-`, a letter first"
+                    .into(),
             },
             _ => Self::Store(error),
         }

@@ -29,10 +29,15 @@ impl Evaluation {
     /// [`Error::Invalid`] that names the field that is missing or has the wrong type.
     pub fn parse(body: &Value) -> Result<Self, Error> {
         let text = |path: &str| -> Result<String, Error> {
-            let fault = |why: &str| Error::Invalid { field: path.to_owned(), why: why.to_owned() };
+            let fault = |why: &str| Error::Invalid {
+                field: path.to_owned(),
+                why: why.to_owned(),
+            };
             let mut value = body;
             for part in path.split('.') {
-                let object = value.as_object().ok_or_else(|| fault("must stand in an object"))?;
+                let object = value
+                    .as_object()
+                    .ok_or_else(|| fault("must stand in an object"))?;
                 value = object.get(part).ok_or_else(|| fault("is missing"))?;
             }
             let text = value.as_str().ok_or_else(|| fault("must be a string"))?;
@@ -41,11 +46,21 @@ impl Evaluation {
             }
             Ok(text.to_owned())
         };
-        for optional in ["context", "subject.properties", "action.properties", "resource.properties"] {
-            let value = optional.split('.').try_fold(body, |value, part| value.get(part));
+        for optional in [
+            "context",
+            "subject.properties",
+            "action.properties",
+            "resource.properties",
+        ] {
+            let value = optional
+                .split('.')
+                .try_fold(body, |value, part| value.get(part));
             if value.is_some_and(|value| !value.is_object()) {
                 let why = "must be an object".to_owned();
-                return Err(Error::Invalid { field: optional.to_owned(), why });
+                return Err(Error::Invalid {
+                    field: optional.to_owned(),
+                    why,
+                });
             }
         }
         Ok(Self {
@@ -79,12 +94,17 @@ pub async fn evaluate(
 ) -> Result<Answer, Error> {
     let permission = evaluation.permission();
     let decision = match user {
-        Some(user) if evaluation.subject_type == "user" => {
-            authorizer.grants(tenant, user).await?.permissions.contains(&permission)
-        }
+        Some(user) if evaluation.subject_type == "user" => authorizer
+            .grants(tenant, user)
+            .await?
+            .permissions
+            .contains(&permission),
         _ => false,
     };
-    Ok(Answer { decision, permission })
+    Ok(Answer {
+        decision,
+        permission,
+    })
 }
 
 #[cfg(test)]
@@ -101,19 +121,42 @@ mod tests {
     #[test]
     fn a_question_names_its_permission() {
         let mut body = question();
-        assert_eq!(Evaluation::parse(&body).unwrap().permission(), "document.read");
+        assert_eq!(
+            Evaluation::parse(&body).unwrap().permission(),
+            "document.read"
+        );
         body["action"]["name"] = json!("folder.list");
-        assert_eq!(Evaluation::parse(&body).unwrap().permission(), "folder.list");
+        assert_eq!(
+            Evaluation::parse(&body).unwrap().permission(),
+            "folder.list"
+        );
     }
 
     #[test]
     fn each_missing_or_ill_typed_field_is_named() {
-        for path in ["subject", "subject.type", "subject.id", "action.name", "resource.type", "resource.id"] {
+        for path in [
+            "subject",
+            "subject.type",
+            "subject.id",
+            "action.name",
+            "resource.type",
+            "resource.id",
+        ] {
             for bad in [None, Some(json!(7)), Some(json!(""))] {
                 let mut body = question();
-                let (last, parents) = { let mut p: Vec<&str> = path.split('.').collect(); (p.pop().unwrap(), p) };
-                let object = parents.iter().fold(&mut body, |v, p| &mut v[*p]).as_object_mut().unwrap();
-                match bad { None => object.remove(last), Some(bad) => object.insert(last.into(), bad) };
+                let (last, parents) = {
+                    let mut p: Vec<&str> = path.split('.').collect();
+                    (p.pop().unwrap(), p)
+                };
+                let object = parents
+                    .iter()
+                    .fold(&mut body, |v, p| &mut v[*p])
+                    .as_object_mut()
+                    .unwrap();
+                match bad {
+                    None => object.remove(last),
+                    Some(bad) => object.insert(last.into(), bad),
+                };
                 let error = Evaluation::parse(&body).unwrap_err().to_string();
                 assert!(error.contains(path), "{path}: {error}");
             }

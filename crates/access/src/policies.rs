@@ -7,10 +7,14 @@ use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
 use crate::error::Error;
 
 /// The built-in policies and their schema.
-const POLICIES: (&str, &str) =
-    ("content/policies/hub.cedar", include_str!("../../../content/policies/hub.cedar"));
-const SCHEMA: (&str, &str) =
-    ("content/policies/hub.cedarschema", include_str!("../../../content/policies/hub.cedarschema"));
+const POLICIES: (&str, &str) = (
+    "content/policies/hub.cedar",
+    include_str!("../../../content/policies/hub.cedar"),
+);
+const SCHEMA: (&str, &str) = (
+    "content/policies/hub.cedarschema",
+    include_str!("../../../content/policies/hub.cedarschema"),
+);
 
 /// One fault of a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,11 @@ impl Policies {
     /// # Errors
     /// [`Error::Policies`] with every fault.
     pub fn parse(policies: (&str, &str), schema: (&str, &str)) -> Result<Self, Error> {
-        let fault = |file: &str, line, what: String| Fault { file: file.to_owned(), line, what };
+        let fault = |file: &str, line, what: String| Fault {
+            file: file.to_owned(),
+            line,
+            what,
+        };
         let schema = match Schema::from_cedarschema_str(schema.1) {
             Ok((schema, _warnings)) => schema,
             Err(error) => return Err(Error::Policies(vec![fault(schema.0, 0, error.to_string())])),
@@ -57,14 +65,24 @@ impl Policies {
         let faults: Vec<Fault> = result
             .validation_errors()
             .map(|error| fault(policies.0, 0, error.to_string()))
-            .chain(result.validation_warnings().map(|warning| fault(policies.0, 0, warning.to_string())))
+            .chain(
+                result
+                    .validation_warnings()
+                    .map(|warning| fault(policies.0, 0, warning.to_string())),
+            )
             .collect();
-        if faults.is_empty() { Ok(Self { set }) } else { Err(Error::Policies(faults)) }
+        if faults.is_empty() {
+            Ok(Self { set })
+        } else {
+            Err(Error::Policies(faults))
+        }
     }
 
     /// The `@id` of a policy, or Cedar's own name for it.
     pub(crate) fn name(&self, id: &cedar_policy::PolicyId) -> String {
-        self.set.annotation(id, "id").map_or_else(|| id.to_string(), str::to_owned)
+        self.set
+            .annotation(id, "id")
+            .map_or_else(|| id.to_string(), str::to_owned)
     }
 }
 
@@ -95,7 +113,9 @@ mod tests {
     fn a_policy_that_does_not_fit_the_schema_is_refused() {
         let text = "permit (principal is Hub::User, action, resource) when { principal.nope };";
         let error = Policies::parse(("mine.cedar", text), SCHEMA).unwrap_err();
-        let Error::Policies(faults) = error else { panic!("{error}") };
+        let Error::Policies(faults) = error else {
+            panic!("{error}")
+        };
         assert!(faults[0].what.contains("nope"), "{faults:?}");
         assert!(Policies::parse(("mine.cedar", "permit ("), SCHEMA).is_err());
     }

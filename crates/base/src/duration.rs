@@ -12,11 +12,18 @@ pub struct HumanDuration(pub Duration);
 
 /// What a text was that should have been a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a duration (expected a number and a unit: `250ms`, `90s`, `15m`, `24h`, `7d`)")]
+#[error(
+    "`{0}` is not a duration (expected a number and a unit: `250ms`, `90s`, `15m`, `24h`, `7d`)"
+)]
 pub struct ParseDurationError(String);
 
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 impl FromStr for HumanDuration {
     type Err = ParseDurationError;
@@ -25,7 +32,10 @@ impl FromStr for HumanDuration {
         let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?;
         let (number, unit) = text.split_at(split);
         let number: u64 = number.parse().map_err(|_| fault())?;
-        let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(fault)?;
+        let (_, millis) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(fault)?;
         let total = number.checked_mul(*millis).ok_or_else(fault)?;
         Ok(Self(Duration::from_millis(total)))
     }

@@ -129,6 +129,9 @@ mod tests {
     #[test]
     fn a_bad_id_says_what_was_expected() {
         let error = "nope".parse::<TenantId>().unwrap_err();
-        assert_eq!(error.to_string(), "`nope` is not a tenant id (expected a UUID)");
+        assert_eq!(
+            error.to_string(),
+            "`nope` is not a tenant id (expected a UUID)"
+        );
     }
 }

@@ -17,7 +17,10 @@ impl<K> PageRequest<K> {
 
     /// A request with its limit clamped to 1..=MAX.
     pub fn new(after: Option<K>, limit: Option<u16>) -> Self {
-        Self { after, limit: limit.unwrap_or(Self::DEFAULT).clamp(1, Self::MAX) }
+        Self {
+            after,
+            limit: limit.unwrap_or(Self::DEFAULT).clamp(1, Self::MAX),
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub enum Actor {
         authenticated_at: Timestamp,
     },
     /// A program with an API key; `scopes` are permission names such as `users.read`.
-    ApiKey { key: ApiKeyId, name: String, scopes: Vec<String> },
+    ApiKey {
+        key: ApiKeyId,
+        name: String,
+        scopes: Vec<String>,
+    },
     /// The hub itself: a worker, a playbook, the first start.
     System { component: &'static str },
 }
@@ -37,11 +41,19 @@ pub struct Principal {
 
 impl Principal {
     pub const fn anonymous(tenant: TenantId) -> Self {
-        Self { tenant, actor: Actor::Anonymous, roles: Vec::new() }
+        Self {
+            tenant,
+            actor: Actor::Anonymous,
+            roles: Vec::new(),
+        }
     }
 
     pub const fn system(tenant: TenantId, component: &'static str) -> Self {
-        Self { tenant, actor: Actor::System { component }, roles: Vec::new() }
+        Self {
+            tenant,
+            actor: Actor::System { component },
+            roles: Vec::new(),
+        }
     }
 
     pub const fn user(&self) -> Option<UserId> {

@@ -29,7 +29,7 @@ pub struct Stage {
 /// One request as its maker saw it.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// When it was answered.
+    /// When it was sent.
     pub at: Timestamp,
     pub status: u16,
     pub body: Value,
@@ -100,6 +100,28 @@ impl Actor {
         })
     }
 
+    /// The same cookies and tokens, carried to another address.
+    ///
+    /// # Errors
+    /// As [`Actor::new`].
+    pub fn moved_to(&self, address: IpAddr) -> Result<Self, Error> {
+        let client = Self::new(&self.stage, address, &self.agent)?.client;
+        Ok(Self {
+            client,
+            address,
+            ..self.clone()
+        })
+    }
+
+    /// The same actor with another token or key, or without one.
+    #[must_use]
+    pub fn carrying(&self, bearer: Option<String>) -> Self {
+        Self {
+            bearer,
+            ..self.clone()
+        }
+    }
+
     /// The same browser without its session.
     #[must_use]
     pub fn signed_out(&self) -> Self {
@@ -148,15 +170,12 @@ impl Actor {
             address: self.stage.url.to_string(),
             source,
         };
+        let at = SystemClock.now();
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(unreachable)?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply {
-            at: SystemClock.now(),
-            status,
-            body,
-        })
+        Ok(Reply { at, status, body })
     }
 
     /// Sends one request that must succeed.
@@ -216,6 +235,7 @@ impl Actor {
             source,
         };
         let body = json!({"tenant": tenant, "username": username, "password": password});
+        let at = SystemClock.now();
         let response = request.json(&body).send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         for cookie in response.headers().get_all(SET_COOKIE) {
@@ -239,11 +259,7 @@ impl Actor {
             self.refresh = text("refresh_token");
             self.user_id = text("user_id");
         }
-        Ok(Reply {
-            at: SystemClock.now(),
-            status,
-            body,
-        })
+        Ok(Reply { at, status, body })
     }
 
     /// Trades the refresh token for new tokens.

@@ -95,10 +95,15 @@ pub struct Verdict {
     pub detect_ms: Option<u64>,
     pub contained: bool,
     pub contain_ms: Option<u64>,
+    /// When the first hostile request was made, and the last.
+    pub began_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// The attacker's requests in all, how many succeeded, and how many of those after containment.
     pub requests: usize,
     pub succeeded: usize,
     pub succeeded_after: usize,
+    /// The attacker's sessions and keys that still worked when all was over; none is right.
+    pub footholds: usize,
     /// Incidents that were opened for it; one is right.
     pub incidents: Vec<i64>,
     /// The techniques that the hub named.
@@ -106,9 +111,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Detected, contained, and one incident.
+    /// Detected, contained with nothing left in the attacker's hands, and one incident.
     pub fn is_good(&self) -> bool {
-        self.detected && self.contained && self.incidents.len() == 1
+        self.detected && self.contained && self.footholds == 0 && self.incidents.len() == 1
     }
 }
 
@@ -142,11 +147,38 @@ pub fn verdict(attack: &Attack, incidents: &[&Incident]) -> Verdict {
             detect_ms: since(opened),
             contained: contained.is_some(),
             contain_ms: since(contained),
+            began_at: truth.began,
+            ended_at: truth.shots.iter().map(|shot| shot.at).max(),
             requests: truth.shots.len(),
             succeeded: truth.shots.iter().filter(|shot| shot.succeeded).count(),
             succeeded_after: truth.shots.iter().filter(after).count(),
+            footholds: 0,
             incidents: incidents.iter().map(|incident| incident.number).collect(),
             named: named.into_iter().collect(),
         }
     })
+}
+
+/// The verdict on every attack, and the incidents that fit none.
+pub fn all(
+    attacks: &[Attack],
+    incidents: &[Incident],
+    footholds: &[usize],
+) -> (Vec<Verdict>, Vec<String>) {
+    let of: Vec<Option<usize>> = incidents.iter().map(|i| attribute(i, attacks)).collect();
+    let pairs = || incidents.iter().zip(&of);
+    let verdicts = attacks.iter().enumerate().map(|(nth, attack)| {
+        let own: Vec<&Incident> = pairs()
+            .filter(|(_, of)| **of == Some(nth))
+            .map(|(i, _)| i)
+            .collect();
+        let footholds = footholds.get(nth).copied().unwrap_or_default();
+        Verdict {
+            footholds,
+            ..verdict(attack, &own)
+        }
+    });
+    let strange = pairs().filter(|(_, of)| of.is_none());
+    let strange = strange.map(|(incident, _)| format!("{}: {}", incident.number, incident.title));
+    (verdicts.collect(), strange.collect())
 }

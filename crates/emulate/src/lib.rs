@@ -5,6 +5,7 @@
 //! from what the API tells of incidents, and containment by making real requests.
 
 pub mod actor;
+pub mod aftermath;
 pub mod attacks;
 pub mod benign;
 pub mod error;

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use hub_base::{Clock, SystemClock};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::actor::{Actor, Counters, Stage};
+use crate::aftermath;
 use crate::attacks::{self, Attack};
 use crate::benign;
 use crate::error::Error;
 use crate::judge::{self, Incident};
-use crate::population::{self, Cast};
+use crate::population;
 use crate::progress::{Listener, Progress};
-use crate::report::{Release, Report};
-use crate::scenario::{AttackKind, Scenario};
+use crate::report::Report;
+use crate::scenario::Scenario;
 
 /// How to reach the hub, and as whom.
 pub struct Access {
@@ -76,7 +76,9 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
         attacks::prepare(scenario, &cast).into_iter().unzip();
     let running: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
     let mut watch = Watch::new(&attacks, tell.clone());
-    watch.until_quiet(&cast.owner, running, &counters).await?;
+    watch
+        .until_quiet(&mut cast.owner, running, &counters)
+        .await?;
     for worker in workers {
         // A worker that panicked is a bug of ours; what it did until then still counts.
         let _ended = worker.await;
@@ -86,29 +88,11 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
         steps: 0,
     });
     let incidents = incidents(&cast.owner).await?;
-    let false_positives = wronged(&cast, &attacks, scenario).await?;
-    let release = release_one(&cast, &attacks, &incidents).await?;
-    let attributed: Vec<Option<usize>> = incidents
-        .iter()
-        .map(|incident| judge::attribute(incident, &attacks))
-        .collect();
-    let verdicts = attacks
-        .iter()
-        .enumerate()
-        .map(|(nth, attack)| {
-            let own: Vec<&Incident> = incidents
-                .iter()
-                .zip(&attributed)
-                .filter(|(_, of)| **of == Some(nth))
-                .map(|(i, _)| i)
-                .collect();
-            judge::verdict(attack, &own)
-        })
-        .collect();
-    let unexplained = incidents
-        .iter()
-        .zip(&attributed)
-        .filter(|(_, of)| of.is_none());
+    let promptness = aftermath::promptness(&cast.owner, &incidents).await?;
+    let false_positives = aftermath::wronged(&cast, &attacks, scenario).await?;
+    let release = aftermath::release_one(&cast, &attacks, &incidents).await?;
+    let footholds = aftermath::footholds(&attacks).await?;
+    let (verdicts, unexplained) = judge::all(&attacks, &incidents, &footholds);
     let report = Report {
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),
@@ -123,10 +107,9 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
         hostile_requests: counters.hostile.load(Ordering::Relaxed),
         verdicts,
         false_positives,
-        unexplained: unexplained
-            .map(|(i, _)| format!("{}: {}", i.number, i.title))
-            .collect(),
+        unexplained,
         release,
+        promptness,
     };
     Ok(Finished {
         report,
@@ -169,21 +152,20 @@ impl<'a> Watch<'a> {
 
     async fn until_quiet(
         &mut self,
-        owner: &Actor,
+        owner: &mut Actor,
         running: Vec<tokio::task::JoinHandle<Result<(), Error>>>,
         counters: &Counters,
     ) -> Result<(), Error> {
         let mut over = None;
         let began = SystemClock.now();
         let mut seconds = 0;
-        // The owner's token is renewed before it expires.
-        let mut owner = owner.clone();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = SystemClock.now();
             if now.since(began).as_secs() > seconds {
                 seconds = now.since(began).as_secs();
                 (self.tell)(Progress::Step);
+                // Before the owner's token expires.
                 if seconds.is_multiple_of(120) {
                     owner.renew().await?;
                 }
@@ -192,7 +174,7 @@ impl<'a> Watch<'a> {
                 all: counters.all.load(Ordering::Relaxed),
                 hostile: counters.hostile.load(Ordering::Relaxed),
             });
-            self.look(&incidents(&owner).await?);
+            self.look(&incidents(owner).await?);
             if running.iter().all(tokio::task::JoinHandle::is_finished) {
                 let since = *over.get_or_insert(now);
                 if self.contained.len() == self.attacks.len() || now.since(since) > GRACE {
@@ -243,131 +225,4 @@ impl<'a> Watch<'a> {
             }
         }
     }
-}
-
-/// Everybody benign who can no longer work, shown by a request of theirs. Victims of attacks are not benign traffic.
-async fn wronged(
-    cast: &Cast,
-    attacks: &[Attack],
-    scenario: &Scenario,
-) -> Result<Vec<String>, Error> {
-    let victims: BTreeSet<String> = attacks
-        .iter()
-        .flat_map(|attack| attack.with_truth(|truth| truth.victims.clone()))
-        .collect();
-    let tenant = &cast.tenant;
-    let people = cast
-        .people
-        .iter()
-        .enumerate()
-        .filter(|(_, person)| !victims.contains(&person.id));
-    let mut wronged: Vec<String> = stream::iter(people)
-        .map(|(n, person)| async move {
-            let mut actor = person.actor.clone();
-            if n == benign::TRAVELLER
-                && let Some(place) = scenario.place(&scenario.population.traveller_at)
-            {
-                let mut abroad = Actor::new(&cast.stage, place.address(n).into(), &actor.agent)?;
-                abroad.device.clone_from(&actor.device);
-                actor = abroad;
-            }
-            // The session cookie of the warm-up still stands unless somebody ended it.
-            let mut kept = person.actor.clone();
-            kept.bearer = None;
-            let still = kept.send(Method::GET, "/api/v2/me", None).await?;
-            if still.succeeded() && n != benign::TRAVELLER {
-                return Ok(None);
-            }
-            let again = actor
-                .sign_in(tenant, &person.username, &person.password)
-                .await?;
-            let why = format!(
-                "{} ({} then {})",
-                person.username, still.status, again.status
-            );
-            Ok::<_, Error>((!again.succeeded() || !still.succeeded()).then_some(why))
-        })
-        .buffer_unordered(16)
-        .filter_map(|result: Result<Option<String>, Error>| async move { result.ok().flatten() })
-        .collect()
-        .await;
-    for program in cast.programs.iter().chain([&cast.batch]) {
-        let reply = program
-            .actor
-            .send(Method::GET, "/api/v2/users?limit=1", None)
-            .await?;
-        if !reply.succeeded() {
-            wronged.push(format!("{} ({})", program.name, reply.status));
-        }
-    }
-    Ok(wronged)
-}
-
-/// Takes back the block on the sprayer's address, and shows by requests that it was refused before and served after.
-async fn release_one(
-    cast: &Cast,
-    attacks: &[Attack],
-    incidents: &[Incident],
-) -> Result<Option<Release>, Error> {
-    let wanted = |attack: &&Attack| {
-        matches!(
-            attack.spec.kind,
-            AttackKind::PasswordSpraying | AttackKind::BruteForce
-        )
-    };
-    let Some(attack) = attacks.iter().find(wanted) else {
-        return Ok(None);
-    };
-    let Some(address) = attack.with_truth(|truth| truth.addresses.first().copied()) else {
-        return Ok(None);
-    };
-    let of_it = |incident: &&Incident| {
-        judge::attribute(incident, attacks)
-            .and_then(|nth| attacks.get(nth))
-            .is_some_and(|of| of.spec.id == attack.spec.id)
-    };
-    let Some(incident) = incidents.iter().find(of_it) else {
-        return Ok(None);
-    };
-    let path = format!("/api/v2/incidents/{}", incident.id);
-    let detail = cast.owner.must(Method::GET, &path, None).await?;
-    let actions = detail
-        .get("actions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let action = actions.iter().find(|action| {
-        let is =
-            |name: &str, wanted: &str| action.get(name).and_then(Value::as_str) == Some(wanted);
-        is("kind", "block_address") && is("state", "applied")
-    });
-    let Some(id) = action
-        .and_then(|action| action.get("id"))
-        .and_then(Value::as_str)
-    else {
-        return Ok(None);
-    };
-    let prober = Actor::attacker(&cast.stage, address, "prober")?;
-    let probe = json!({"tenant": cast.tenant, "username": "nobody", "password": "not a password"});
-    let before = prober
-        .send(Method::POST, "/api/v2/login", Some(probe.clone()))
-        .await?;
-    let reason = json!({"reason": "shown to be reversible by the emulation"});
-    cast.owner
-        .must(
-            Method::POST,
-            &format!("{path}/actions/{id}/release"),
-            Some(reason),
-        )
-        .await?;
-    let after = prober
-        .send(Method::POST, "/api/v2/login", Some(probe))
-        .await?;
-    Ok(Some(Release {
-        incident: incident.number,
-        action: "block_address".into(),
-        target: address.to_string(),
-        status_before: before.status,
-        status_after: after.status,
-    }))
 }

@@ -17,7 +17,11 @@ pub struct Subject {
 
 impl Subject {
     pub fn new(kind: &'static str, uid: impl ToString) -> Self {
-        Self { kind, uid: uid.to_string(), name: None }
+        Self {
+            kind,
+            uid: uid.to_string(),
+            name: None,
+        }
     }
 
     #[must_use]
@@ -96,7 +100,10 @@ impl Act {
         put("class_name", json!(self.class.name()));
         put("category_uid", json!(self.class.category_uid()));
         put("activity_id", json!(self.activity));
-        put("type_uid", json!(self.class.uid() * 100 + u32::from(self.activity)));
+        put(
+            "type_uid",
+            json!(self.class.uid() * 100 + u32::from(self.activity)),
+        );
         put("time", json!(at.unix_millis()));
         put("severity_id", json!(self.severity.id()));
         put("status_id", json!(self.outcome.id()));
@@ -118,14 +125,23 @@ impl Act {
             put_subject(&mut put, subject);
         }
         merge(&mut body, self.fields);
-        Event { time: at, source: LogSource::new("security_hub", self.log), body }
+        Event {
+            time: at,
+            source: LogSource::new("security_hub", self.log),
+            body,
+        }
     }
 }
 
 fn put_actor(put: &mut impl FnMut(&str, Value), principal: &Principal) {
     match &principal.actor {
         Actor::Anonymous => {}
-        Actor::User { user, session, username, .. } => {
+        Actor::User {
+            user,
+            session,
+            username,
+            ..
+        } => {
             put("actor.user.uid", json!(user.to_string()));
             put("actor.user.name", json!(username));
             put("actor.user.type", json!("User"));
@@ -157,9 +173,16 @@ fn put_origin(put: &mut impl FnMut(&str, Value), origin: &Origin) {
 
 fn put_subject(put: &mut impl FnMut(&str, Value), subject: &Subject) {
     // A user as subject is OCSF's `user`; everything else a resource.
-    let base = if subject.kind == "user" { "user" } else { "resource" };
+    let base = if subject.kind == "user" {
+        "user"
+    } else {
+        "resource"
+    };
     put(&format!("{base}.uid"), json!(subject.uid));
-    put(&format!("{base}.type"), json!(if base == "user" { "User" } else { subject.kind }));
+    put(
+        &format!("{base}.type"),
+        json!(if base == "user" { "User" } else { subject.kind }),
+    );
     if let Some(name) = &subject.name {
         put(&format!("{base}.name"), json!(name));
     }

@@ -18,7 +18,11 @@ pub struct LogSource {
 
 impl LogSource {
     pub fn new(product: impl Into<String>, service: impl Into<String>) -> Self {
-        Self { product: product.into(), service: service.into(), category: None }
+        Self {
+            product: product.into(),
+            service: service.into(),
+            category: None,
+        }
     }
 }
 
@@ -35,7 +39,10 @@ pub struct Event {
 impl Event {
     /// OCSF's `class_uid`, 0 if the body has none.
     pub fn class_uid(&self) -> u32 {
-        self.at("class_uid").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+        self.at("class_uid")
+            .and_then(Value::as_u64)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0)
     }
 
     /// The value at a dotted path, such as `src_endpoint.ip`.
@@ -66,7 +73,9 @@ pub(crate) fn set(map: &mut Map<String, Value>, path: &str, value: Value) {
             map.insert(path.to_owned(), value);
         }
         Some((head, rest)) => {
-            let child = map.entry(head.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+            let child = map
+                .entry(head.to_owned())
+                .or_insert_with(|| Value::Object(Map::new()));
             if !child.is_object() {
                 *child = Value::Object(Map::new());
             }

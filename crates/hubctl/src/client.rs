@@ -67,6 +67,16 @@ impl Client {
         self.call(Method::GET, path, None).await
     }
 
+    /// Like [`Client::get`], with a query whose values may be anything.
+    pub(crate) async fn find(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let given: Vec<_> = query
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let request = self.request(Method::GET, path).query(&given);
+        self.document(request).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -81,6 +91,11 @@ impl Client {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        self.document(request).await
+    }
+
+    /// The JSON of a successful answer; null if it has none.
+    async fn document(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let response = self.send(request).await?;
         let bytes = response
             .bytes()

@@ -51,10 +51,6 @@ impl Failure {
         }
     }
 
-    pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, anyhow::Error::msg(text.into()))
-    }
-
     pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self

@@ -9,14 +9,20 @@ fn user(id: UserId, name: &str) -> Subject {
 
 /// A person acting on their own account is also OCSF's actor, though no credential has proven it yet.
 fn own(act: Act, id: UserId, name: &str) -> Act {
-    act.on(user(id, name)).with("actor.user.uid", id.to_string()).with("actor.user.name", name)
+    act.on(user(id, name))
+        .with("actor.user.uid", id.to_string())
+        .with("actor.user.name", name)
 }
 
 pub(crate) fn session_begin(id: UserId, name: &str, session: SessionId) -> Act {
-    own(Act::new("session.begin", Class::Authentication, 1, "auth"), id, name)
-        .with("session.uid", session.to_string())
-        .with("actor.session.uid", session.to_string())
-        .with("auth_protocol", "Password")
+    own(
+        Act::new("session.begin", Class::Authentication, 1, "auth"),
+        id,
+        name,
+    )
+    .with("session.uid", session.to_string())
+    .with("actor.session.uid", session.to_string())
+    .with("auth_protocol", "Password")
 }
 
 /// Why a sign-in was refused.
@@ -66,9 +72,13 @@ pub(crate) fn session_revoke(id: UserId, name: &str, sessions: &[SessionId], why
 }
 
 pub(crate) fn token_refresh(id: UserId, name: &str, session: SessionId) -> Act {
-    own(Act::new("token.refresh", Class::Authentication, 5, "auth"), id, name)
-        .with("session.uid", session.to_string())
-        .with("actor.session.uid", session.to_string())
+    own(
+        Act::new("token.refresh", Class::Authentication, 5, "auth"),
+        id,
+        name,
+    )
+    .with("session.uid", session.to_string())
+    .with("actor.session.uid", session.to_string())
 }
 
 pub(crate) fn token_replay(id: UserId, name: &str, session: SessionId) -> Act {
@@ -76,12 +86,16 @@ pub(crate) fn token_replay(id: UserId, name: &str, session: SessionId) -> Act {
 }
 
 fn token_refresh_failed(id: UserId, name: &str, session: SessionId) -> Act {
-    own(Act::new("token.replay", Class::Authentication, 5, "auth"), id, name)
-        .outcome(Outcome::Failure)
-        .with("session.uid", session.to_string())
-        .with("actor.session.uid", session.to_string())
-        .with("unmapped.sessions", vec![session.to_string()])
-        .with("status_detail", "refresh_token_reused")
+    own(
+        Act::new("token.replay", Class::Authentication, 5, "auth"),
+        id,
+        name,
+    )
+    .outcome(Outcome::Failure)
+    .with("session.uid", session.to_string())
+    .with("actor.session.uid", session.to_string())
+    .with("unmapped.sessions", vec![session.to_string()])
+    .with("status_detail", "refresh_token_reused")
 }
 
 fn account(operation: &'static str, activity: u8, log: &'static str) -> Act {
@@ -93,11 +107,15 @@ pub(crate) fn user_create(id: UserId, name: &str) -> Act {
 }
 
 pub(crate) fn user_lock(id: UserId, name: &str, reason: &str) -> Act {
-    account("user.lock", 9, "admin").on(user(id, name)).with("unmapped.reason", reason)
+    account("user.lock", 9, "admin")
+        .on(user(id, name))
+        .with("unmapped.reason", reason)
 }
 
 pub(crate) fn user_unlock(id: UserId, name: &str, reason: &str) -> Act {
-    account("user.unlock", 12, "admin").on(user(id, name)).with("unmapped.reason", reason)
+    account("user.unlock", 12, "admin")
+        .on(user(id, name))
+        .with("unmapped.reason", reason)
 }
 
 pub(crate) fn password_change(id: UserId, name: &str) -> Act {
@@ -110,7 +128,9 @@ pub(crate) fn password_forgot(id: Option<UserId>, name: &str) -> Act {
     let act = account("password.forgot", 4, "auth").with("user.name", name);
     match id {
         Some(id) => act.with("user.uid", id.to_string()),
-        None => act.outcome(Outcome::Failure).with("status_detail", "no_such_account"),
+        None => act
+            .outcome(Outcome::Failure)
+            .with("status_detail", "no_such_account"),
     }
 }
 

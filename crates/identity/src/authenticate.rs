@@ -12,9 +12,9 @@ use hub_vault::{Claims, SecretHash, TokenVerifier};
 
 use crate::credential::{self, API_KEY_PREFIX};
 use crate::error::Error;
+use crate::keys;
 use crate::revocations::Revocations;
 use crate::sessions::{self, IDLE_TTL};
-use crate::keys;
 
 /// How long a cookie or key that was found good is believed without asking again.
 const MEMORY: Duration = Duration::from_secs(5);
@@ -44,7 +44,12 @@ impl std::fmt::Debug for Authenticator {
 
 impl Authenticator {
     pub fn new(store: Store, tokens: Arc<TokenVerifier>, revocations: Arc<Revocations>) -> Self {
-        Self { store, tokens, revocations, memory: Mutex::default() }
+        Self {
+            store,
+            tokens,
+            revocations,
+            memory: Mutex::default(),
+        }
     }
 
     /// Checks what stood behind `Authorization: Bearer`: an API key or an access token.
@@ -52,7 +57,11 @@ impl Authenticator {
     /// # Errors
     /// [`Error::BadCredential`].
     pub async fn bearer(&self, text: &str) -> Result<Arc<Principal>, Error> {
-        if text.starts_with(API_KEY_PREFIX) { self.api_key(text).await } else { self.token(text) }
+        if text.starts_with(API_KEY_PREFIX) {
+            self.api_key(text).await
+        } else {
+            self.token(text)
+        }
     }
 
     /// Checks an access token; no I/O.
@@ -66,7 +75,10 @@ impl Authenticator {
         if let Some(principal) = self.recall(&key, now, version) {
             return Ok(principal);
         }
-        let claims = self.tokens.verify(text, now).map_err(|_| Error::BadCredential)?;
+        let claims = self
+            .tokens
+            .verify(text, now)
+            .map_err(|_| Error::BadCredential)?;
         if self.revocations.refuses(claims.sid, claims.sub) {
             return Err(Error::BadCredential);
         }
@@ -88,8 +100,11 @@ impl Authenticator {
         let parts = credential::parse(text, "").ok_or(Error::BadCredential)?;
         let id = SessionId::from_uuid(parts.id);
         let mut tx = self.store.read(parts.tenant).await?;
-        let row = sessions::repo::for_cookie(&mut tx, id).await?.ok_or(Error::BadCredential)?;
-        let fits = SecretHash::from_slice(&row.secret).is_some_and(|hash| hash.matches(&parts.secret));
+        let row = sessions::repo::for_cookie(&mut tx, id)
+            .await?
+            .ok_or(Error::BadCredential)?;
+        let fits =
+            SecretHash::from_slice(&row.secret).is_some_and(|hash| hash.matches(&parts.secret));
         let session = row.session;
         let over = session.ended_at.is_some()
             || session.expires_at <= now
@@ -119,7 +134,7 @@ impl Authenticator {
         session: &sessions::Session,
         now: Timestamp,
     ) -> Result<(), Error> {
-        if now.since(session.last_seen_at) >= Duration::from_secs(60) {
+        if now.since(session.last_seen_at) >= Duration::from_mins(1) {
             let cx = hub_store::Cx::system(self.store.clone(), tenant, "sessions");
             let mut tx = cx.write().await?;
             sessions::repo::touch(&mut tx, session.id).await?;
@@ -142,17 +157,26 @@ impl Authenticator {
         let parts = credential::parse(text, API_KEY_PREFIX).ok_or(Error::BadCredential)?;
         let id = ApiKeyId::from_uuid(parts.id);
         let mut tx = self.store.read(parts.tenant).await?;
-        let found = keys::repo::for_check(&mut tx, id).await?.ok_or(Error::BadCredential)?;
+        let found = keys::repo::for_check(&mut tx, id)
+            .await?
+            .ok_or(Error::BadCredential)?;
         let (stored, hash, suspended) = found;
         let fits = SecretHash::from_slice(&hash).is_some_and(|hash| hash.matches(&parts.secret));
         let expired = stored.expires_at.is_some_and(|at| at <= now);
         if !fits || stored.revoked_at.is_some() || expired || suspended {
             return Err(Error::BadCredential);
         }
-        let until = stored.expires_at.unwrap_or(now.plus(MEMORY)).min(now.plus(MEMORY));
+        let until = stored
+            .expires_at
+            .unwrap_or(now.plus(MEMORY))
+            .min(now.plus(MEMORY));
         let principal = Principal {
             tenant: parts.tenant,
-            actor: Actor::ApiKey { key: id, name: stored.name, scopes: stored.scopes },
+            actor: Actor::ApiKey {
+                key: id,
+                name: stored.name,
+                scopes: stored.scopes,
+            },
             roles: Vec::new(),
         };
         Ok(self.remember(key, principal, until, version))
@@ -176,7 +200,14 @@ impl Authenticator {
         if memory.len() >= MOST {
             memory.clear();
         }
-        memory.insert(key, Remembered { principal: Arc::clone(&principal), until, version });
+        memory.insert(
+            key,
+            Remembered {
+                principal: Arc::clone(&principal),
+                until,
+                version,
+            },
+        );
         principal
     }
 }

@@ -50,7 +50,11 @@ pub(crate) fn encode(prefix: &str, tenant: TenantId, id: Uuid, secret: &Secret32
 
 /// Reads a credential with that prefix; `None` for anything else.
 pub fn parse(text: &str, prefix: &str) -> Option<Parts> {
-    let bytes: [u8; 64] = URL_SAFE_NO_PAD.decode(text.strip_prefix(prefix)?).ok()?.try_into().ok()?;
+    let bytes: [u8; 64] = URL_SAFE_NO_PAD
+        .decode(text.strip_prefix(prefix)?)
+        .ok()?
+        .try_into()
+        .ok()?;
     let (tenant, rest) = bytes.split_first_chunk::<16>()?;
     let (id, secret) = rest.split_first_chunk::<16>()?;
     Some(Parts {

@@ -53,9 +53,10 @@ impl From<hub_store::Error> for Error {
                 field: "slug",
                 why: "use 1 to 63 lower-case letters, digits and hyphens".into(),
             },
-            Some("tenant_name_length") => {
-                Self::Unfit { field: "name", why: "use 1 to 200 characters".into() }
-            }
+            Some("tenant_name_length") => Self::Unfit {
+                field: "name",
+                why: "use 1 to 200 characters".into(),
+            },
             _ => Self::Store(error),
         }
     }

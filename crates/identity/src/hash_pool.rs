@@ -4,8 +4,8 @@
 //! queue takes tenants in turn, so that one tenant's flood does not starve the others.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
@@ -62,7 +62,9 @@ pub struct HashPool {
 
 impl std::fmt::Debug for HashPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HashPool").field("limit", &self.shared.limit).finish_non_exhaustive()
+        f.debug_struct("HashPool")
+            .field("limit", &self.shared.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +89,9 @@ impl HashPool {
         });
         for n in 0..threads.max(1) {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("argon2-{n}")).spawn(move || serve(&shared))?;
+            std::thread::Builder::new()
+                .name(format!("argon2-{n}"))
+                .spawn(move || serve(&shared))?;
         }
         Ok(Self { shared })
     }
@@ -107,11 +111,19 @@ impl HashPool {
     ///
     /// # Errors
     /// [`Error::Busy`] if the queue is full.
-    pub async fn check(&self, tenant: TenantId, password: &str, phc: Option<&str>) -> Result<Checked, Error> {
+    pub async fn check(
+        &self,
+        tenant: TenantId,
+        password: &str,
+        phc: Option<&str>,
+    ) -> Result<Checked, Error> {
         let known = phc.is_some();
         let phc = phc.map_or_else(|| format(&[0; 16], &[0; OUTPUT]), str::to_owned);
         match self.submit(tenant, password, Work::Check(phc)).await? {
-            Answer::Matches { matches, stale } => Ok(Checked { matches: matches && known, stale }),
+            Answer::Matches { matches, stale } => Ok(Checked {
+                matches: matches && known,
+                stale,
+            }),
             Answer::Phc(_) => Err(Error::Busy),
         }
     }
@@ -123,14 +135,26 @@ impl HashPool {
 
     /// How many passwords wait.
     pub fn waiting(&self) -> usize {
-        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).length
+        self.shared
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .length
     }
 
     async fn submit(&self, tenant: TenantId, password: &str, work: Work) -> Result<Answer, Error> {
         let (answer, wait) = oneshot::channel();
-        let job = Job { password: Zeroizing::new(password.to_owned()), work, answer };
+        let job = Job {
+            password: Zeroizing::new(password.to_owned()),
+            work,
+            answer,
+        };
         {
-            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self
+                .shared
+                .queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if queue.length >= self.shared.limit {
                 return Err(Error::Busy);
             }
@@ -149,7 +173,11 @@ impl HashPool {
 
 impl Drop for HashPool {
     fn drop(&mut self) {
-        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
         self.shared.arrived.notify_all();
     }
 }
@@ -174,7 +202,11 @@ fn next(shared: &Shared) -> Option<Job> {
     loop {
         if let Some(tenant) = queue.turns.pop_front() {
             let job = queue.waiting.get_mut(&tenant).and_then(VecDeque::pop_front);
-            if queue.waiting.get(&tenant).is_some_and(|jobs| !jobs.is_empty()) {
+            if queue
+                .waiting
+                .get(&tenant)
+                .is_some_and(|jobs| !jobs.is_empty())
+            {
                 queue.turns.push_back(tenant);
             } else {
                 queue.waiting.remove(&tenant);
@@ -188,7 +220,10 @@ fn next(shared: &Shared) -> Option<Job> {
         if queue.closed {
             return None;
         }
-        queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        queue = shared
+            .arrived
+            .wait(queue)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 }
 
@@ -202,7 +237,9 @@ fn evaluate(job: &Job, memory: &mut Vec<Block>) -> Option<Answer> {
         }
         Work::Check(phc) => {
             let parsed = parse(phc);
-            let stale = parsed.as_ref().is_none_or(|p| p.memory != MEMORY_KIB || p.passes != PASSES);
+            let stale = parsed
+                .as_ref()
+                .is_none_or(|p| p.memory != MEMORY_KIB || p.passes != PASSES);
             let parsed = parsed.unwrap_or(Parsed {
                 memory: MEMORY_KIB,
                 passes: PASSES,
@@ -210,7 +247,13 @@ fn evaluate(job: &Job, memory: &mut Vec<Block>) -> Option<Answer> {
                 hash: Vec::new(),
             });
             let (memory_kib, passes) = (parsed.memory, parsed.passes);
-            let hash = argon2id(job.password.as_bytes(), &parsed.salt, memory_kib, passes, memory)?;
+            let hash = argon2id(
+                job.password.as_bytes(),
+                &parsed.salt,
+                memory_kib,
+                passes,
+                memory,
+            )?;
             let matches = parsed.hash.as_slice().ct_eq(hash.as_slice()).into();
             Some(Answer::Matches { matches, stale })
         }
@@ -258,7 +301,12 @@ fn parse(phc: &str) -> Option<Parsed> {
     let salt = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
     let hash = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
     let sane = lanes == "1" && (8..=1_048_576).contains(&memory) && (1..=16).contains(&passes);
-    (sane && parts.next().is_none() && params.next().is_none()).then_some(Parsed { memory, passes, salt, hash })
+    (sane && parts.next().is_none() && params.next().is_none()).then_some(Parsed {
+        memory,
+        passes,
+        salt,
+        hash,
+    })
 }
 
 #[cfg(test)]
@@ -268,10 +316,19 @@ mod tests {
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only() {
         let pool = HashPool::start(1, 8).unwrap();
-        let phc = pool.hash(TenantId::SYSTEM, "correct horse battery").await.unwrap();
+        let phc = pool
+            .hash(TenantId::SYSTEM, "correct horse battery")
+            .await
+            .unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
         let check = |password| pool.check(TenantId::SYSTEM, password, Some(&phc));
-        assert_eq!(check("correct horse battery").await.unwrap(), Checked { matches: true, stale: false });
+        assert_eq!(
+            check("correct horse battery").await.unwrap(),
+            Checked {
+                matches: true,
+                stale: false
+            }
+        );
         assert!(!check("correct horse batterz").await.unwrap().matches);
     }
 
@@ -279,7 +336,13 @@ mod tests {
     async fn no_account_costs_as_much_and_never_matches() {
         let pool = HashPool::start(1, 8).unwrap();
         let before = pool.evaluations();
-        assert!(!pool.check(TenantId::SYSTEM, "", None).await.unwrap().matches);
+        assert!(
+            !pool
+                .check(TenantId::SYSTEM, "", None)
+                .await
+                .unwrap()
+                .matches
+        );
         assert_eq!(pool.evaluations() - before, 1);
     }
 
@@ -289,13 +352,25 @@ mod tests {
         let mut memory = Vec::new();
         let hash = argon2id(b"secret", &[1; 16], 64, 1, &mut memory).unwrap();
         let weak = format(&[1; 16], &hash).replace("m=19456,t=2", "m=64,t=1");
-        let checked = pool.check(TenantId::SYSTEM, "secret", Some(&weak)).await.unwrap();
-        assert_eq!(checked, Checked { matches: true, stale: true });
+        let checked = pool
+            .check(TenantId::SYSTEM, "secret", Some(&weak))
+            .await
+            .unwrap();
+        assert_eq!(
+            checked,
+            Checked {
+                matches: true,
+                stale: true
+            }
+        );
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_instead_of_growing() {
         let pool = HashPool::start(1, 0).unwrap();
-        assert!(matches!(pool.hash(TenantId::SYSTEM, "x").await, Err(Error::Busy)));
+        assert!(matches!(
+            pool.hash(TenantId::SYSTEM, "x").await,
+            Err(Error::Busy)
+        ));
     }
 }

@@ -39,7 +39,8 @@ impl Revocations {
             let locked = users::repo::locked(&mut tx).await?;
             let mut sets = self.0.write().unwrap_or_else(PoisonError::into_inner);
             let until = now.plus(ACCESS_TOKEN_TTL);
-            sets.sessions.extend(ended.into_iter().map(|session| (session, until)));
+            sets.sessions
+                .extend(ended.into_iter().map(|session| (session, until)));
             sets.locked.extend(locked);
             sets.version += 1;
         }
@@ -49,7 +50,11 @@ impl Revocations {
     /// Takes in what has just been committed.
     pub fn apply(&self, committed: &Committed) {
         let event = &committed.event;
-        let id = |path: &str| event.text(path).and_then(|text| text.parse::<UserId>().ok());
+        let id = |path: &str| {
+            event
+                .text(path)
+                .and_then(|text| text.parse::<UserId>().ok())
+        };
         let mut sets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let until = event.time.plus(ACCESS_TOKEN_TTL);
         match committed.operation {
@@ -57,9 +62,12 @@ impl Revocations {
                 let listed = event.at("unmapped.sessions").and_then(Value::as_array);
                 let listed = listed.into_iter().flatten().filter_map(Value::as_str);
                 let own = event.text("session.uid");
-                let ended: Vec<SessionId> =
-                    listed.chain(own).filter_map(|text| text.parse().ok()).collect();
-                sets.sessions.extend(ended.into_iter().map(|session| (session, until)));
+                let ended: Vec<SessionId> = listed
+                    .chain(own)
+                    .filter_map(|text| text.parse().ok())
+                    .collect();
+                sets.sessions
+                    .extend(ended.into_iter().map(|session| (session, until)));
             }
             "user.lock" => {
                 sets.locked.extend(id("user.uid"));
@@ -85,6 +93,9 @@ impl Revocations {
 
     /// A number that changes with every revocation.
     pub fn version(&self) -> u64 {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).version
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .version
     }
 }

@@ -26,8 +26,8 @@ impl Default for Limits {
         Self {
             free_per_account: 10,
             free_per_address: 50,
-            longest: Duration::from_secs(60),
-            window: Duration::from_secs(900),
+            longest: Duration::from_mins(1),
+            window: Duration::from_mins(15),
         }
     }
 }
@@ -56,11 +56,20 @@ const MOST: usize = 200_000;
 
 impl Throttle {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, counts: Mutex::default() }
+        Self {
+            limits,
+            counts: Mutex::default(),
+        }
     }
 
     /// How long this attempt must wait; `None` if it may go on.
-    pub fn wait(&self, tenant: TenantId, address: IpAddr, account: &str, now: Timestamp) -> Option<Duration> {
+    pub fn wait(
+        &self,
+        tenant: TenantId,
+        address: IpAddr,
+        account: &str,
+        now: Timestamp,
+    ) -> Option<Duration> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let left = |key: &Key, free: u32| {
             let count = counts.get(key)?;
@@ -70,8 +79,10 @@ impl Throttle {
             (until > now).then(|| until.since(now))
         };
         let account = Key::Account(tenant, address, account.to_owned());
-        left(&account, self.limits.free_per_account)
-            .max(left(&Key::Address(tenant, address), self.limits.free_per_address))
+        left(&account, self.limits.free_per_account).max(left(
+            &Key::Address(tenant, address),
+            self.limits.free_per_address,
+        ))
     }
 
     /// Counts a failure.
@@ -83,12 +94,21 @@ impl Throttle {
                 counts.clear();
             }
         }
-        for key in [Key::Account(tenant, address, account.to_owned()), Key::Address(tenant, address)] {
-            let count = counts.entry(key).or_insert(Count { failures: 0, last: now });
+        for key in [
+            Key::Account(tenant, address, account.to_owned()),
+            Key::Address(tenant, address),
+        ] {
+            let count = counts.entry(key).or_insert(Count {
+                failures: 0,
+                last: now,
+            });
             if now.since(count.last) >= self.limits.window {
                 count.failures = 0;
             }
-            *count = Count { failures: count.failures.saturating_add(1), last: now };
+            *count = Count {
+                failures: count.failures.saturating_add(1),
+                last: now,
+            };
         }
     }
 
@@ -120,11 +140,26 @@ mod tests {
         for n in 9..20 {
             throttle.failed(T, address, "ada", at(n));
         }
-        assert_eq!(throttle.wait(T, address, "ada", at(19)), Some(Duration::from_secs(60)));
-        assert_eq!(throttle.wait(T, address, "bob", at(19)), None, "others behind that address go on");
+        assert_eq!(
+            throttle.wait(T, address, "ada", at(19)),
+            Some(Duration::from_mins(1))
+        );
+        assert_eq!(
+            throttle.wait(T, address, "bob", at(19)),
+            None,
+            "others behind that address go on"
+        );
         let elsewhere = "192.0.2.2".parse().unwrap();
-        assert_eq!(throttle.wait(T, elsewhere, "ada", at(19)), None, "the victim is not locked out");
-        assert_eq!(throttle.wait(T, address, "ada", at(90)), None, "the delay ends");
+        assert_eq!(
+            throttle.wait(T, elsewhere, "ada", at(19)),
+            None,
+            "the victim is not locked out"
+        );
+        assert_eq!(
+            throttle.wait(T, address, "ada", at(90)),
+            None,
+            "the delay ends"
+        );
         throttle.succeeded(T, address, "ada");
         assert_eq!(throttle.wait(T, address, "ada", at(19)), None);
     }

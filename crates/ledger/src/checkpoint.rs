@@ -22,7 +22,12 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Signing`] if the key fails.
     pub fn sign(&self, signer: &dyn Signer) -> Result<String, Error> {
-        let text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0));
+        let text = format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            STANDARD.encode(self.root.0)
+        );
         note::sign(&text, signer)
     }
 
@@ -40,10 +45,16 @@ impl Checkpoint {
     /// [`Error::Note`] if it is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut lines = text.lines();
-        let origin = lines.next().filter(|l| !l.is_empty()).ok_or(Error::Note("it has no origin"))?;
+        let origin = lines
+            .next()
+            .filter(|l| !l.is_empty())
+            .ok_or(Error::Note("it has no origin"))?;
         let size = lines.next().ok_or(Error::Note("it has no size"))?;
         let canonical = size == "0" || !size.starts_with('0');
-        let size = size.parse().ok().filter(|_| canonical && !size.starts_with('+'));
+        let size = size
+            .parse()
+            .ok()
+            .filter(|_| canonical && !size.starts_with('+'));
         let root = lines.next().and_then(|line| STANDARD.decode(line).ok());
         Ok(Self {
             origin: origin.to_owned(),

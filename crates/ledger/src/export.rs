@@ -71,7 +71,11 @@ impl Report {
 
     fn fault(&mut self, index: Option<u64>, line: u64, what: impl Into<String>) {
         if self.faults.len() < Self::MAX_FAULTS {
-            self.faults.push(Fault { index, line, what: what.into() });
+            self.faults.push(Fault {
+                index,
+                line,
+                what: what.into(),
+            });
         } else {
             self.more_faults += 1;
         }
@@ -98,12 +102,11 @@ pub fn verify(mut reader: impl BufRead, expect: &Expect) -> Report {
         more_faults: 0,
     };
     let mut buffer = Vec::new();
-    let signed = match read_line(&mut reader, &mut buffer, 1, &mut report) {
-        Some(()) => header(&buffer, expect, &mut report),
-        None => {
-            report.fault(None, 1, "the file is empty");
-            None
-        }
+    let signed = if read_line(&mut reader, &mut buffer, 1, &mut report).is_some() {
+        header(&buffer, expect, &mut report)
+    } else {
+        report.fault(None, 1, "the file is empty");
+        None
     };
     let mut tree = Frontier::default();
     let mut line = 1;
@@ -114,16 +117,25 @@ pub fn verify(mut reader: impl BufRead, expect: &Expect) -> Report {
         if read_line(&mut reader, &mut buffer, line, &mut report).is_none() {
             break;
         }
-        if let Some(leaf) = entry(&buffer, line, &mut expected, &mut report) {
-            tree.push(leaf);
-        }
-        if expect.earlier.as_ref().is_some_and(|earlier| earlier.size == tree.size()) {
+        tree.push(entry(&buffer, line, &mut expected, &mut report));
+        if expect
+            .earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.size == tree.size())
+        {
             earlier_root = Some(tree.root());
         }
     }
     report.entries = tree.size();
     report.root = tree.root().to_string();
-    conclude(signed.as_ref(), &tree, expect, earlier_root, line, &mut report);
+    conclude(
+        signed.as_ref(),
+        &tree,
+        expect,
+        earlier_root,
+        line,
+        &mut report,
+    );
     report
 }
 
@@ -141,7 +153,11 @@ fn read_line(
             if buffer.last() == Some(&b'\n') {
                 buffer.pop();
             } else {
-                report.fault(None, line, "the last line is cut off (no newline at its end)");
+                report.fault(
+                    None,
+                    line,
+                    "the last line is cut off (no newline at its end)",
+                );
             }
             Some(())
         }
@@ -156,13 +172,21 @@ fn header(text: &[u8], expect: &Expect, report: &mut Report) -> Option<Checkpoin
     let header: Header = match serde_json::from_slice(text) {
         Ok(header) => header,
         Err(error) => {
-            report.fault(None, 1, format!("the first line is not the header of an export: {error}"));
+            report.fault(
+                None,
+                1,
+                format!("the first line is not the header of an export: {error}"),
+            );
             return None;
         }
     };
     report.origin.clone_from(&header.origin);
     if header.format != FORMAT {
-        report.fault(None, 1, format!("the format is `{}`, expected `{FORMAT}`", header.format));
+        report.fault(
+            None,
+            1,
+            format!("the format is `{}`, expected `{FORMAT}`", header.format),
+        );
     }
     let key = match VerifierKey::parse(&header.key) {
         Ok(key) => key,
@@ -174,12 +198,20 @@ fn header(text: &[u8], expect: &Expect, report: &mut Report) -> Option<Checkpoin
     if let Some(pinned) = &expect.key
         && *pinned != key
     {
-        report.fault(None, 1, format!("it is signed by `{key}`, expected `{pinned}`"));
+        report.fault(
+            None,
+            1,
+            format!("it is signed by `{key}`, expected `{pinned}`"),
+        );
     }
     match Checkpoint::open(&header.checkpoint, &key) {
         Ok(checkpoint) => {
             if checkpoint.origin != header.origin || checkpoint.size != header.size {
-                report.fault(None, 1, "the header and its signed checkpoint name different logs or sizes");
+                report.fault(
+                    None,
+                    1,
+                    "the header and its signed checkpoint name different logs or sizes",
+                );
             }
             report.signed_size = checkpoint.size;
             Some(checkpoint)
@@ -192,18 +224,25 @@ fn header(text: &[u8], expect: &Expect, report: &mut Report) -> Option<Checkpoin
 }
 
 /// The leaf of an entry's line, by its text; faults are noted on the way.
-fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Option<Hash> {
+fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Hash {
     let entry: Line<'_> = match serde_json::from_slice(text) {
         Ok(entry) => entry,
         Err(error) => {
-            report.fault(Some(*expected), line, format!("entry {expected} is not readable: {error}"));
+            report.fault(
+                Some(*expected),
+                line,
+                format!("entry {expected} is not readable: {error}"),
+            );
             *expected += 1;
             // The stated leaf is lost with the line; a zero leaf keeps the later indices in place.
-            return Some(Hash([0; 32]));
+            return Hash([0; 32]);
         }
     };
     if entry.index != *expected {
-        let what = format!("entry {expected} was expected here, entry {} stands here", entry.index);
+        let what = format!(
+            "entry {expected} was expected here, entry {} stands here",
+            entry.index
+        );
         report.fault(Some(*expected), line, what);
     }
     *expected = entry.index.saturating_add(1);
@@ -212,16 +251,22 @@ fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Opt
         report.fault(
             Some(entry.index),
             line,
-            format!("entry {} was changed: its text hashes to {leaf}, its leaf is {}", entry.index, entry.leaf),
+            format!(
+                "entry {} was changed: its text hashes to {leaf}, its leaf is {}",
+                entry.index, entry.leaf
+            ),
         );
     } else if !body_names(&entry) {
         report.fault(
             Some(entry.index),
             line,
-            format!("entry {} was changed: its id is not the one in its text", entry.index),
+            format!(
+                "entry {} was changed: its id is not the one in its text",
+                entry.index
+            ),
         );
     }
-    Some(leaf)
+    leaf
 }
 
 /// Whether the line's id stands in its text: ids outside the text are not covered by the leaf hash.
@@ -239,16 +284,27 @@ fn conclude(
 ) {
     if let Some(signed) = signed {
         if signed.size != tree.size() {
-            let what = format!("the checkpoint signs {} entries, {} are here", signed.size, tree.size());
+            let what = format!(
+                "the checkpoint signs {} entries, {} are here",
+                signed.size,
+                tree.size()
+            );
             report.fault(None, line, what);
         } else if signed.root != tree.root() {
             report.fault(None, 1, "the entries' root is not the root that was signed");
         }
     }
     if let Some(earlier) = &expect.earlier {
-        let matches = if earlier.size == 0 { true } else { earlier_root == Some(earlier.root) };
+        let matches = if earlier.size == 0 {
+            true
+        } else {
+            earlier_root == Some(earlier.root)
+        };
         if !matches {
-            let what = format!("history was rewritten: its first {} entries had another root", earlier.size);
+            let what = format!(
+                "history was rewritten: its first {} entries had another root",
+                earlier.size
+            );
             report.fault(None, line, what);
         }
     }

@@ -58,7 +58,11 @@ pub fn empty_root() -> Hash {
 
 /// The largest power of two below `n`. `n` must be at least 2.
 pub(crate) const fn split(n: u64) -> u64 {
-    if n < 2 { 0 } else { 1 << (63 - (n - 1).leading_zeros()) }
+    if n < 2 {
+        0
+    } else {
+        1 << (n - 1).ilog2()
+    }
 }
 
 /// The root over a run of adjacent leaf (or equal-sized subtree) hashes. RFC 9162 §2.1.1.
@@ -88,7 +92,10 @@ impl Frontier {
         if !bytes.len().is_multiple_of(32) {
             return None;
         }
-        let peaks = bytes.chunks_exact(32).map(Hash::from_slice).collect::<Option<Vec<_>>>()?;
+        let peaks = bytes
+            .chunks_exact(32)
+            .map(Hash::from_slice)
+            .collect::<Option<Vec<_>>>()?;
         Self::from_parts(size, peaks)
     }
 

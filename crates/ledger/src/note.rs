@@ -37,7 +37,10 @@ impl VerifierKey {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
             return Err(Error::Key("its name must have no space and no `+`"));
         }
-        Ok(Self { name: name.to_owned(), key })
+        Ok(Self {
+            name: name.to_owned(),
+            key,
+        })
     }
 
     /// The verifier of a signer's signatures.
@@ -57,13 +60,21 @@ impl VerifierKey {
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Error::Key("expected `name+hash+key`"));
         };
-        let key = STANDARD.decode(key).map_err(|_| Error::Key("its key is not base64"))?;
+        let key = STANDARD
+            .decode(key)
+            .map_err(|_| Error::Key("its key is not base64"))?;
         let Some((&ED25519_ID, key)) = key.split_first() else {
             return Err(Error::Key("its algorithm is not Ed25519"));
         };
-        let key = key.try_into().map_err(|_| Error::Key("its key is not 32 bytes"))?;
+        let key = key
+            .try_into()
+            .map_err(|_| Error::Key("its key is not 32 bytes"))?;
         let parsed = Self::new(name, key)?;
-        if hex::encode(parsed.id()) == id { Ok(parsed) } else { Err(Error::Key("its hash does not fit its key")) }
+        if hex::encode(parsed.id()) == id {
+            Ok(parsed)
+        } else {
+            Err(Error::Key("its hash does not fit its key"))
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -85,7 +96,13 @@ impl std::fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut key = vec![ED25519_ID];
         key.extend(self.key);
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), STANDARD.encode(key))
+        write!(
+            f,
+            "{}+{}+{}",
+            self.name,
+            hex::encode(self.id()),
+            STANDARD.encode(key)
+        )
     }
 }
 
@@ -100,7 +117,11 @@ pub fn sign(text: &str, signer: &dyn Signer) -> Result<String, Error> {
     let key = VerifierKey::of(signer)?;
     let mut signature = key.id().to_vec();
     signature.extend(signer.sign(text.as_bytes())?);
-    Ok(format!("{text}\n\u{2014} {} {}\n", key.name, STANDARD.encode(signature)))
+    Ok(format!(
+        "{text}\n\u{2014} {} {}\n",
+        key.name,
+        STANDARD.encode(signature)
+    ))
 }
 
 /// The text of a note that at least one signature of `key` verifies.
@@ -108,18 +129,24 @@ pub fn sign(text: &str, signer: &dyn Signer) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Note`] if it is malformed, [`Error::Signature`] if no signature of that key verifies.
 pub fn open<'n>(note: &'n str, key: &VerifierKey) -> Result<&'n str, Error> {
-    let split = note.rfind("\n\n").ok_or(Error::Note("it has no blank line before its signatures"))?;
+    let split = note
+        .rfind("\n\n")
+        .ok_or(Error::Note("it has no blank line before its signatures"))?;
     let text = note.get(..=split).ok_or(Error::Note("it is cut off"))?;
     let signatures = note.get(split + 2..).ok_or(Error::Note("it is cut off"))?;
     for line in signatures.lines() {
-        let rest = line.strip_prefix("\u{2014} ").ok_or(Error::Note("a signature line lacks its dash"))?;
-        let (name, signature) =
-            rest.split_once(' ').ok_or(Error::Note("a signature line lacks its signature"))?;
+        let rest = line
+            .strip_prefix("\u{2014} ")
+            .ok_or(Error::Note("a signature line lacks its dash"))?;
+        let (name, signature) = rest
+            .split_once(' ')
+            .ok_or(Error::Note("a signature line lacks its signature"))?;
         if name != key.name {
             continue;
         }
-        let signature =
-            STANDARD.decode(signature).map_err(|_| Error::Note("a signature is not base64"))?;
+        let signature = STANDARD
+            .decode(signature)
+            .map_err(|_| Error::Note("a signature is not base64"))?;
         let Some((id, signature)) = signature.split_at_checked(4) else {
             return Err(Error::Note("a signature is too short"));
         };

@@ -24,7 +24,10 @@ pub fn inclusion_ranges(index: u64, size: u64) -> Result<Vec<Range>, Error> {
     while size > 1 {
         let left = split(size);
         if index - start < left {
-            ranges.push(Range { start: start + left, size: size - left });
+            ranges.push(Range {
+                start: start + left,
+                size: size - left,
+            });
             size = left;
         } else {
             ranges.push(Range { start, size: left });
@@ -49,12 +52,23 @@ pub fn verify_inclusion(
 ) -> Result<(), Error> {
     let ranges = inclusion_ranges(index, size)?;
     if ranges.len() != path.len() {
-        return Err(Error::ProofLength { found: path.len(), expected: ranges.len() });
+        return Err(Error::ProofLength {
+            found: path.len(),
+            expected: ranges.len(),
+        });
     }
     let found = ranges.iter().zip(path).fold(leaf, |hash, (range, other)| {
-        if range.start > index { node_hash(&hash, other) } else { node_hash(other, &hash) }
+        if range.start > index {
+            node_hash(&hash, other)
+        } else {
+            node_hash(other, &hash)
+        }
     });
-    if found == *root { Ok(()) } else { Err(Error::RootMismatch) }
+    if found == *root {
+        Ok(())
+    } else {
+        Err(Error::RootMismatch)
+    }
 }
 
 /// Which subtree roots prove that the tree of `first` entries is the beginning of the tree of `second`.
@@ -64,14 +78,20 @@ pub fn verify_inclusion(
 /// [`Error::Beyond`] if `first` is zero or more than `second`.
 pub fn consistency_ranges(first: u64, second: u64) -> Result<Vec<Range>, Error> {
     if first == 0 || first > second {
-        return Err(Error::Beyond { index: first, size: second });
+        return Err(Error::Beyond {
+            index: first,
+            size: second,
+        });
     }
     let mut ranges = Vec::new();
     let (mut start, mut size, mut old, mut whole) = (0, second, first, true);
     while old != size {
         let left = split(size);
         if old <= left {
-            ranges.push(Range { start: start + left, size: size - left });
+            ranges.push(Range {
+                start: start + left,
+                size: size - left,
+            });
             size = left;
         } else {
             ranges.push(Range { start, size: left });
@@ -101,10 +121,17 @@ pub fn verify_consistency(
 ) -> Result<(), Error> {
     let expected = consistency_ranges(first, second)?.len();
     if path.len() != expected {
-        return Err(Error::ProofLength { found: path.len(), expected });
+        return Err(Error::ProofLength {
+            found: path.len(),
+            expected,
+        });
     }
     if first == second {
-        return if first_root == second_root { Ok(()) } else { Err(Error::RootMismatch) };
+        return if first_root == second_root {
+            Ok(())
+        } else {
+            Err(Error::RootMismatch)
+        };
     }
     let (mut old_node, mut new_node) = (first - 1, second - 1);
     while old_node & 1 == 1 {
@@ -113,8 +140,14 @@ pub fn verify_consistency(
     }
     let mut path = path.iter();
     // A complete old tree is its own first hash and is left out of the proof.
-    let seed = if first.is_power_of_two() { Some(first_root) } else { path.next() };
-    let Some(seed) = seed else { return Err(Error::RootMismatch) };
+    let seed = if first.is_power_of_two() {
+        Some(first_root)
+    } else {
+        path.next()
+    };
+    let Some(seed) = seed else {
+        return Err(Error::RootMismatch);
+    };
     let (mut old, mut new) = (*seed, *seed);
     for hash in path {
         if old_node & 1 == 1 || old_node == new_node {
@@ -130,7 +163,11 @@ pub fn verify_consistency(
         old_node >>= 1;
         new_node >>= 1;
     }
-    if old == *first_root && new == *second_root { Ok(()) } else { Err(Error::RootMismatch) }
+    if old == *first_root && new == *second_root {
+        Ok(())
+    } else {
+        Err(Error::RootMismatch)
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +181,10 @@ mod tests {
     }
 
     fn take(leaves: &[Hash], ranges: &[Range]) -> Vec<Hash> {
-        ranges.iter().map(|r| root_of(&leaves[r.start as usize..(r.start + r.size) as usize])).collect()
+        ranges
+            .iter()
+            .map(|r| root_of(&leaves[r.start as usize..(r.start + r.size) as usize]))
+            .collect()
     }
 
     proptest! {

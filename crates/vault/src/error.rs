@@ -8,7 +8,12 @@ use hub_base::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the key file {path} cannot be {what}")]
-    File { path: PathBuf, what: &'static str, #[source] source: std::io::Error },
+    File {
+        path: PathBuf,
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the key file {path} is readable by others (mode {mode:o}): run `chmod 600` on it")]
     Open { path: PathBuf, mode: u32 },
     #[error("the key file {path} is damaged: {what}; restore it from your backup")]

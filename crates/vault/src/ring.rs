@@ -7,7 +7,9 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::Ed25519KeyPair;
+#[cfg(test)]
+use aws_lc_rs::signature::KeyPair;
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -74,15 +76,26 @@ impl Key {
     fn new(purpose: Purpose, clock: &dyn Clock) -> Result<Self, Error> {
         let mut seed = Zeroizing::new([0; 32]);
         rand::fill(&mut *seed).map_err(|_| Error::Randomness)?;
-        Ok(Self { id: id_of(&seed), purpose, made_at: clock.now(), primary: true, seed })
+        Ok(Self {
+            id: id_of(&seed),
+            purpose,
+            made_at: clock.now(),
+            primary: true,
+            seed,
+        })
     }
 
     pub(crate) fn ed25519(&self) -> Result<Ed25519KeyPair, Error> {
         Ed25519KeyPair::from_seed_unchecked(&*self.seed).map_err(|_| Error::Key)
     }
 
+    #[cfg(test)]
     pub(crate) fn public(&self) -> Result<[u8; 32], Error> {
-        self.ed25519()?.public_key().as_ref().try_into().map_err(|_| Error::Key)
+        self.ed25519()?
+            .public_key()
+            .as_ref()
+            .try_into()
+            .map_err(|_| Error::Key)
     }
 }
 
@@ -100,8 +113,14 @@ pub struct KeyRing {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ids: Vec<_> = self.keys.iter().map(|key| (key.purpose.name(), &key.id)).collect();
-        f.debug_struct("KeyRing").field("keys", &ids).finish_non_exhaustive()
+        let ids: Vec<_> = self
+            .keys
+            .iter()
+            .map(|key| (key.purpose.name(), &key.id))
+            .collect();
+        f.debug_struct("KeyRing")
+            .field("keys", &ids)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +130,10 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Randomness`].
     pub fn generate(clock: &dyn Clock) -> Result<Self, Error> {
-        let keys = Purpose::ALL.into_iter().map(|p| Key::new(p, clock)).collect::<Result<_, _>>()?;
+        let keys = Purpose::ALL
+            .into_iter()
+            .map(|p| Key::new(p, clock))
+            .collect::<Result<_, _>>()?;
         Ok(Self { keys })
     }
 
@@ -131,12 +153,28 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::load_or_create`].
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let fault = |what| move |source| Error::File { path: path.to_owned(), what, source };
-        let mode = fs::metadata(path).map_err(fault("read"))?.permissions().mode() & 0o777;
+        let fault = |what| {
+            move |source| Error::File {
+                path: path.to_owned(),
+                what,
+                source,
+            }
+        };
+        let mode = fs::metadata(path)
+            .map_err(fault("read"))?
+            .permissions()
+            .mode()
+            & 0o777;
         if mode & 0o077 != 0 {
-            return Err(Error::Open { path: path.to_owned(), mode });
+            return Err(Error::Open {
+                path: path.to_owned(),
+                mode,
+            });
         }
-        let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
+        let damaged = |what: String| Error::Damaged {
+            path: path.to_owned(),
+            what,
+        };
         let text = Zeroizing::new(fs::read_to_string(path).map_err(fault("read"))?);
         let file: KeyFile = serde_json::from_str(&text).map_err(|error| {
             damaged(format!("line {}, column {}", error.line(), error.column()))
@@ -144,9 +182,17 @@ impl KeyRing {
         if file.version != 1 {
             return Err(damaged(format!("version {} is unknown", file.version)));
         }
-        let ring = Self { keys: file.keys.into_iter().map(key).collect::<Option<_>>().ok_or_else(|| damaged("a seed is not 32 bytes".into()))? };
+        let ring = Self {
+            keys: file
+                .keys
+                .into_iter()
+                .map(key)
+                .collect::<Option<_>>()
+                .ok_or_else(|| damaged("a seed is not 32 bytes".into()))?,
+        };
         for purpose in Purpose::ALL {
-            ring.primary(purpose).map_err(|error| damaged(error.to_string()))?;
+            ring.primary(purpose)
+                .map_err(|error| damaged(error.to_string()))?;
         }
         Ok(ring)
     }
@@ -156,7 +202,11 @@ impl KeyRing {
     /// # Errors
     /// [`Error::File`].
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let fault = |source| Error::File { path: path.to_owned(), what: "written", source };
+        let fault = |source| Error::File {
+            path: path.to_owned(),
+            what: "written",
+            source,
+        };
         let keys = self
             .keys
             .iter()
@@ -181,8 +231,13 @@ impl KeyRing {
         file.write_all(text.as_bytes()).map_err(fault)?;
         file.sync_all().map_err(fault)?;
         fs::rename(&beside, path).map_err(fault)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(fault)?;
         }
         Ok(())
     }
@@ -201,7 +256,9 @@ impl KeyRing {
     }
 
     pub(crate) fn primary(&self, purpose: Purpose) -> Result<&Key, Error> {
-        self.all(purpose).find(|key| key.primary).ok_or(Error::NoPrimary(purpose.name()))
+        self.all(purpose)
+            .find(|key| key.primary)
+            .ok_or(Error::NoPrimary(purpose.name()))
     }
 
     pub(crate) fn all(&self, purpose: Purpose) -> impl Iterator<Item = &Key> {
@@ -220,7 +277,9 @@ impl KeyRing {
 
     /// Whether a tag is of any device key, in constant time.
     pub fn device_tag_verifies(&self, text: &str, tag: &str) -> bool {
-        let Ok(tag) = hex::decode(tag) else { return false };
+        let Ok(tag) = hex::decode(tag) else {
+            return false;
+        };
         self.all(Purpose::Device).any(|key| {
             let key = hmac::Key::new(hmac::HMAC_SHA256, &*key.seed);
             hmac::verify(&key, text.as_bytes(), &tag).is_ok()
@@ -231,7 +290,13 @@ impl KeyRing {
 fn key(line: KeyLine) -> Option<Key> {
     let bytes = Zeroizing::new(STANDARD_NO_PAD.decode(line.seed.as_bytes()).ok()?);
     let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?);
-    Some(Key { id: line.id, purpose: line.purpose, made_at: line.made_at, primary: line.primary, seed })
+    Some(Key {
+        id: line.id,
+        purpose: line.purpose,
+        made_at: line.made_at,
+        primary: line.primary,
+        seed,
+    })
 }
 
 #[cfg(test)]

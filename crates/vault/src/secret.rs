@@ -1,6 +1,5 @@
 //! Random secrets of 256 bits, and the hashes by which they are stored and compared.
 
-
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -69,4 +68,3 @@ pub fn texts_match(a: &str, b: &str) -> bool {
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
-

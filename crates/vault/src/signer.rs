@@ -18,7 +18,10 @@ impl CheckpointSigner {
     /// # Errors
     /// [`Error::NoPrimary`], [`Error::Key`].
     pub fn new(ring: &KeyRing, name: &str) -> Result<Self, Error> {
-        Ok(Self { name: name.to_owned(), pair: ring.primary(Purpose::Checkpoint)?.ed25519()? })
+        Ok(Self {
+            name: name.to_owned(),
+            pair: ring.primary(Purpose::Checkpoint)?.ed25519()?,
+        })
     }
 }
 

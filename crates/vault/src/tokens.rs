@@ -42,7 +42,9 @@ pub struct TokenVerifier {
 
 impl std::fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenVerifier").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("TokenVerifier")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +58,10 @@ impl TokenVerifier {
         let mut verifying = HashMap::new();
         for key in ring.all(Purpose::AccessToken) {
             let public = key.ed25519()?;
-            verifying.insert(key.id.clone(), DecodingKey::from_ed_der(public.public_key().as_ref()));
+            verifying.insert(
+                key.id.clone(),
+                DecodingKey::from_ed_der(public.public_key().as_ref()),
+            );
         }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
@@ -92,12 +97,16 @@ impl TokenVerifier {
     /// # Errors
     /// [`Error::Token`] with a reason fit for a log, never for an attacker.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Error> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Token("its header does not parse"))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| Error::Token("its header does not parse"))?;
         if header.typ.as_deref() != Some(TYPE) {
             return Err(Error::Token("its type is not at+jwt"));
         }
         let kid = header.kid.ok_or(Error::Token("it names no key"))?;
-        let key = self.verifying.get(&kid).ok_or(Error::Token("its key is unknown"))?;
+        let key = self
+            .verifying
+            .get(&kid)
+            .ok_or(Error::Token("its key is unknown"))?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|_| Error::Token("its signature or claims do not hold"))?
             .claims;
@@ -151,8 +160,16 @@ mod tests {
         let (_, verifier, claims) = setting();
         let token = verifier.sign(&claims).unwrap();
         assert_eq!(verifier.verify(&token, NOW).unwrap(), claims);
-        assert!(verifier.verify(&token, Timestamp::from_unix_seconds(1_000_300)).is_err());
-        assert!(verifier.verify(&token, Timestamp::from_unix_seconds(900_000)).is_err());
+        assert!(
+            verifier
+                .verify(&token, Timestamp::from_unix_seconds(1_000_300))
+                .is_err()
+        );
+        assert!(
+            verifier
+                .verify(&token, Timestamp::from_unix_seconds(900_000))
+                .is_err()
+        );
     }
 
     #[test]
@@ -161,14 +178,25 @@ mod tests {
         let kid = &ring.primary(Purpose::AccessToken).unwrap().id;
         let token = verifier.sign(&claims).unwrap();
         let mut parts = token.split('.');
-        let (header, body, signature) =
-            (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        let (header, body, signature) = (
+            parts.next().unwrap(),
+            parts.next().unwrap(),
+            parts.next().unwrap(),
+        );
         let mut admin = serde_json::to_value(&claims).unwrap();
         admin["roles"] = serde_json::json!(["owner"]);
         let none = part(&serde_json::json!({"alg": "none", "typ": TYPE, "kid": kid}));
-        let public = ring.primary(Purpose::AccessToken).unwrap().public().unwrap();
+        let public = ring
+            .primary(Purpose::AccessToken)
+            .unwrap()
+            .public()
+            .unwrap();
         let hs256 = jsonwebtoken::encode(
-            &Header { typ: Some(TYPE.into()), kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) },
+            &Header {
+                typ: Some(TYPE.into()),
+                kid: Some(kid.clone()),
+                ..Header::new(Algorithm::HS256)
+            },
             &claims,
             &EncodingKey::from_secret(&public),
         )
@@ -185,10 +213,13 @@ mod tests {
             format!("{wrong_type}.{body}.{signature}"),
             hs256,
             verifier.sign(&elsewhere).unwrap(),
-            TokenVerifier::new(&KeyRing::generate(&ManualClock::at(NOW)).unwrap(), "https://hub.test")
-                .unwrap()
-                .sign(&claims)
-                .unwrap(),
+            TokenVerifier::new(
+                &KeyRing::generate(&ManualClock::at(NOW)).unwrap(),
+                "https://hub.test",
+            )
+            .unwrap()
+            .sign(&claims)
+            .unwrap(),
             String::new(),
             "..".into(),
         ];
@@ -201,10 +232,15 @@ mod tests {
     fn after_a_rotation_old_tokens_still_verify() {
         let (mut ring, verifier, claims) = setting();
         let token = verifier.sign(&claims).unwrap();
-        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW)).unwrap();
+        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW))
+            .unwrap();
         let rotated = TokenVerifier::new(&ring, "https://hub.test").unwrap();
         assert!(rotated.verify(&token, NOW).is_ok());
-        assert!(verifier.verify(&rotated.sign(&claims).unwrap(), NOW).is_err());
+        assert!(
+            verifier
+                .verify(&rotated.sign(&claims).unwrap(), NOW)
+                .is_err()
+        );
     }
 
     proptest! {

@@ -17,10 +17,22 @@ pub(crate) struct Look {
 }
 
 pub(crate) const LOOKS: [Look; 4] = [
-    Look { scheme: "light", width: 1280 },
-    Look { scheme: "dark", width: 1280 },
-    Look { scheme: "light", width: 360 },
-    Look { scheme: "dark", width: 360 },
+    Look {
+        scheme: "light",
+        width: 1280,
+    },
+    Look {
+        scheme: "dark",
+        width: 1280,
+    },
+    Look {
+        scheme: "light",
+        width: 360,
+    },
+    Look {
+        scheme: "dark",
+        width: 360,
+    },
 ];
 
 /// A browser with a profile of its own; both end when dropped.
@@ -75,42 +87,77 @@ impl Browser {
         ] {
             wanted.add_arg(argument).unwrap();
         }
-        wanted.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
-        wanted.set("goog:loggingPrefs", json!({"browser": "ALL"})).unwrap();
+        wanted
+            .add_arg(&format!("--user-data-dir={}", profile.path().display()))
+            .unwrap();
+        wanted
+            .set("goog:loggingPrefs", json!({"browser": "ALL"}))
+            .unwrap();
         let base = format!("http://127.0.0.1:{port}");
         let driver = WebDriver::new(&base, wanted).await.unwrap();
-        Self { driver, process, base, profile }
+        Self {
+            driver,
+            process,
+            base,
+            profile,
+        }
     }
 
     /// A command that WebDriver itself does not know.
     async fn extra(&self, path: &str, body: Value) -> Value {
         let url = format!("{}/session/{}/{path}", self.base, self.driver.session_id());
-        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(url)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         answer.json::<Value>().await.unwrap()["value"].clone()
     }
 
     async fn devtools(&self, command: &str, params: Value) {
-        self.extra("goog/cdp/execute", json!({"cmd": command, "params": params})).await;
+        self.extra(
+            "goog/cdp/execute",
+            json!({"cmd": command, "params": params}),
+        )
+        .await;
     }
 
     pub(crate) async fn look(&self, look: Look) {
         let scheme = json!([{"name": "prefers-color-scheme", "value": look.scheme}]);
-        self.devtools("Emulation.setEmulatedMedia", json!({"features": scheme})).await;
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": scheme}))
+            .await;
         let size = json!({"width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": look.width < 600});
-        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
     }
 
     /// What the browser complained about since it was asked last: scripts refused, requests failed, errors.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.extra("se/log", json!({"type": "browser"})).await;
-        let severe = |entry: &&Value| entry["level"] == "SEVERE" || entry["message"].to_string().contains("Content Security Policy");
-        log.as_array().unwrap().iter().filter(severe).map(|entry| entry["message"].to_string()).collect()
+        let severe = |entry: &&Value| {
+            entry["level"] == "SEVERE"
+                || entry["message"]
+                    .to_string()
+                    .contains("Content Security Policy")
+        };
+        log.as_array()
+            .unwrap()
+            .iter()
+            .filter(severe)
+            .map(|entry| entry["message"].to_string())
+            .collect()
     }
 
     /// The element, waited for.
     pub(crate) async fn find(&self, css: &str) -> WebElement {
-        let wait = self.driver.query(By::Css(css.to_owned())).wait(Duration::from_secs(10), Duration::from_millis(50));
-        wait.first().await.unwrap_or_else(|error| panic!("no `{css}` in the page: {error}"))
+        let wait = self
+            .driver
+            .query(By::Css(css.to_owned()))
+            .wait(Duration::from_secs(10), Duration::from_millis(50));
+        wait.first()
+            .await
+            .unwrap_or_else(|error| panic!("no `{css}` in the page: {error}"))
     }
 
     /// Waits until the element's text holds the words.
@@ -123,15 +170,26 @@ impl Browser {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("`{css}` never said `{words}`:\n{}", self.driver.source().await.unwrap());
+        panic!(
+            "`{css}` never said `{words}`:\n{}",
+            self.driver.source().await.unwrap()
+        );
     }
 
     pub(crate) async fn sign_in(&self, url: &str, tenant: &str, username: &str, password: &str) {
         self.driver.goto(format!("{url}/console")).await.unwrap();
         self.find("#tenant").await.send_keys(tenant).await.unwrap();
-        self.find("#username").await.send_keys(username).await.unwrap();
+        self.find("#username")
+            .await
+            .send_keys(username)
+            .await
+            .unwrap();
         // By keyboard: the form is sent with Enter.
-        self.find("#password").await.send_keys(format!("{password}{}", Key::Enter.value())).await.unwrap();
+        self.find("#password")
+            .await
+            .send_keys(format!("{password}{}", Key::Enter.value()))
+            .await
+            .unwrap();
     }
 
     /// Serious and critical violations of WCAG 2.2 A and AA that axe finds on the page as it is.
@@ -140,14 +198,34 @@ impl Browser {
         let run = "const done = arguments[arguments.length - 1]; \
             axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}) \
               .then((result) => done(result.violations), (error) => done([{impact: 'critical', id: String(error), nodes: []}]));";
-        let found = self.driver.execute_async(run, vec![]).await.unwrap().json().clone();
-        let grave = |violation: &&Value| matches!(violation["impact"].as_str(), Some("serious" | "critical"));
-        found.as_array().unwrap().iter().filter(grave).map(|v| format!("{}: {}", v["id"], v["nodes"][0]["html"])).collect()
+        let found = self
+            .driver
+            .execute_async(run, vec![])
+            .await
+            .unwrap()
+            .json()
+            .clone();
+        let grave = |violation: &&Value| {
+            matches!(violation["impact"].as_str(), Some("serious" | "critical"))
+        };
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(grave)
+            .map(|v| format!("{}: {}", v["id"], v["nodes"][0]["html"]))
+            .collect()
     }
 
     /// Whether the page is wider than the window.
     pub(crate) async fn overflows(&self) -> bool {
         let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth + 1";
-        self.driver.execute(script, vec![]).await.unwrap().json().as_bool().unwrap()
+        self.driver
+            .execute(script, vec![])
+            .await
+            .unwrap()
+            .json()
+            .as_bool()
+            .unwrap()
     }
 }

@@ -10,7 +10,10 @@ pub(crate) async fn list(tx: &mut Tx) -> Result<Vec<(String, BTreeSet<String>)>,
             .bind(tenant)
             .fetch_all(tx.conn())
             .await?;
-    Ok(rows.into_iter().map(|(name, permissions)| (name, permissions.into_iter().collect())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(name, permissions)| (name, permissions.into_iter().collect()))
+        .collect())
 }
 
 pub(crate) async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<BTreeSet<String>>, Error> {
@@ -24,7 +27,11 @@ pub(crate) async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<BTreeSet<S
     Ok(row.map(|(permissions,)| permissions.into_iter().collect()))
 }
 
-pub(crate) async fn put(tx: &mut Tx, name: &str, permissions: &BTreeSet<String>) -> Result<(), Error> {
+pub(crate) async fn put(
+    tx: &mut Tx,
+    name: &str,
+    permissions: &BTreeSet<String>,
+) -> Result<(), Error> {
     let (tenant, now) = (tx.tenant().uuid(), tx.now().to_offset());
     let permissions: Vec<&str> = permissions.iter().map(String::as_str).collect();
     sqlx::query(

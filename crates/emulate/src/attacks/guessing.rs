@@ -120,6 +120,7 @@ pub(super) async fn stuffing(mut means: Means) -> Result<(), Error> {
         (actor.device, actor.session, actor.bearer) = (None, None, None);
         if attempt(&means, actor, &name, &password).await? {
             // What a bot does with an account that opened: look around.
+            means.attack.is_in(actor, "/api/v2/me");
             for _ in 0..3 {
                 let reply = actor.send(reqwest::Method::GET, "/api/v2/me", None).await?;
                 means.attack.shot(&reply);

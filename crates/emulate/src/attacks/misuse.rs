@@ -49,6 +49,9 @@ pub(super) async fn takeover(means: Means) -> Result<(), Error> {
                 .await?;
             means.attack.shot(&reply);
             inside = reply.succeeded();
+            if inside {
+                means.attack.is_in(&actor, "/api/v2/me");
+            }
             sleep(means.attack.spec.pause.0).await;
         }
     }
@@ -62,6 +65,7 @@ pub(super) async fn replay(means: Means) -> Result<(), Error> {
     actor.session = victim.actor.session.clone();
     means.came_from(std::slice::from_ref(&actor));
     means.attack.begin();
+    means.attack.is_in(&actor, "/api/v2/me");
     for _ in 0..means.attack.spec.attempts {
         shoot(&means, &actor, Method::GET, "/api/v2/me", None).await?;
     }
@@ -83,6 +87,7 @@ pub(super) async fn escalation(means: Means) -> Result<(), Error> {
             what,
         });
     }
+    means.attack.is_in(&actor, "/api/v2/me");
     // The insider's own address is not hostile by itself; the person is.
     means.attack.begin();
     let id = &insider.id;
@@ -130,6 +135,7 @@ pub(super) async fn bulk_read(means: Means) -> Result<(), Error> {
     means
         .attack
         .with_truth(|truth| truth.keys = vec![means.robbed.key_id.clone()]);
+    means.attack.is_in(&actor, "/api/v2/users?limit=1");
     means.attack.begin();
     for n in 0..means.attack.spec.attempts {
         let letter = char::from(b'a' + (n % 26) as u8);
@@ -159,14 +165,36 @@ pub(super) async fn manipulation(means: Means) -> Result<(), Error> {
                 .await?;
             means.attack.shot(&reply);
             inside = reply.succeeded();
+            if inside {
+                means.attack.is_in(&actor, "/api/v2/me");
+            }
             sleep(means.attack.spec.pause.0).await;
             continue;
         }
-        let body = json!({"name": format!("backup-{n}"), "scopes": ["users.read"]});
-        inside = match n % 2 {
-            1 => shoot(&means, &actor, Method::POST, "/api/v2/api-keys", Some(body)).await?,
+        let raised = json!({"roles": ["admin", "member"]});
+        inside = match (n % 3, &means.accomplice) {
+            (1, _) => back_door(&means, &actor, n).await?,
+            (2, Some(accomplice)) => {
+                let path = format!("/api/v2/users/{}/roles", accomplice.id);
+                shoot(&means, &actor, Method::PUT, &path, Some(raised)).await?
+            }
             _ => shoot(&means, &actor, Method::GET, "/api/v2/users?limit=50", None).await?,
         };
     }
     Ok(())
+}
+
+/// Makes a key to come back with.
+async fn back_door(means: &Means, actor: &Actor, n: usize) -> Result<bool, Error> {
+    let body = json!({"name": format!("backup-{n}"), "scopes": ["users.read"]});
+    let reply = actor
+        .send(Method::POST, "/api/v2/api-keys", Some(body))
+        .await?;
+    means.attack.shot(&reply);
+    if let Some(key) = reply.body.get("key").and_then(Value::as_str) {
+        let returning = actor.signed_out().carrying(Some(key.to_owned()));
+        means.attack.is_in(&returning, "/api/v2/users?limit=1");
+    }
+    sleep(means.attack.spec.pause.0).await;
+    Ok(reply.succeeded())
 }

@@ -4,6 +4,7 @@ mod guessing;
 mod misuse;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hub_base::{Clock, SystemClock, Timestamp};
@@ -22,6 +23,14 @@ pub struct Shot {
     pub succeeded: bool,
 }
 
+/// A session or key that opened a door for an attacker.
+#[derive(Debug, Clone)]
+pub struct WayIn {
+    pub actor: Actor,
+    /// What it can read while it works.
+    pub path: &'static str,
+}
+
 /// What an attack really was.
 #[derive(Debug, Default)]
 pub struct Truth {
@@ -29,8 +38,12 @@ pub struct Truth {
     pub addresses: Vec<IpAddr>,
     /// Ids of people it took over or aimed at alone.
     pub victims: Vec<String>,
+    /// Ids of those whose account really is in its hands: to lock them is right, to lock anybody else is not.
+    pub taken: Vec<String>,
     /// Ids of API keys it stole.
     pub keys: Vec<String>,
+    /// Sessions and keys with which it once got in, where it got in from, and a path that showed it.
+    pub ways_in: Vec<WayIn>,
     pub began: Option<Timestamp>,
     pub shots: Vec<Shot>,
 }
@@ -64,6 +77,12 @@ impl Attack {
         });
     }
 
+    /// The attacker is in; whether that lasts is tried again at the end.
+    fn is_in(&self, actor: &Actor, path: &'static str) {
+        let actor = actor.clone();
+        self.with_truth(|truth| truth.ways_in.push(WayIn { actor, path }));
+    }
+
     fn begin(&self) {
         self.with_truth(|truth| truth.began = Some(SystemClock.now()));
     }
@@ -81,6 +100,8 @@ struct Means {
     /// People whose right credentials leaked, for this attack only.
     victims: Vec<Person>,
     robbed: Program,
+    /// Who is to be made strong by an intruder.
+    accomplice: Option<Person>,
 }
 
 impl Means {
@@ -106,8 +127,13 @@ impl Means {
     }
 
     fn aims_at(&self, people: &[Person]) {
+        let ids: Vec<String> = people.iter().map(|person| person.id.clone()).collect();
         self.attack.with_truth(|truth| {
-            truth.victims = people.iter().map(|person| person.id.clone()).collect()
+            // Who is only guessed at has lost nothing, and must go on working.
+            if self.attack.spec.kind != AttackKind::BruteForce {
+                truth.taken.clone_from(&ids);
+            }
+            truth.victims = ids;
         });
     }
 }
@@ -159,18 +185,20 @@ fn victims(
     }
 }
 
+/// Somebody of few rights who takes no other part.
+fn accomplice(cast: &Cast) -> Option<Person> {
+    let behind = cast.people.iter().skip(120).take(30);
+    behind
+        .cloned()
+        .find(|person| person.roles.iter().any(|role| role == "trader"))
+}
+
+/// An attack under way.
+type Task = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// Every attack of the scenario, and the task that will carry it out after its start.
-pub(crate) fn prepare(
-    scenario: &Scenario,
-    cast: &Cast,
-) -> Vec<(
-    Attack,
-    std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
-)> {
-    let mut prepared: Vec<(
-        Attack,
-        std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
-    )> = Vec::new();
+pub(crate) fn prepare(scenario: &Scenario, cast: &Cast) -> Vec<(Attack, Task)> {
+    let mut prepared: Vec<(Attack, Task)> = Vec::new();
     for (nth, spec) in scenario.attacks.iter().enumerate() {
         let Some(place) = scenario.place(&spec.from) else {
             continue;
@@ -189,6 +217,7 @@ pub(crate) fn prepare(
                 .map(|person| person.username.clone())
                 .collect(),
             victims: victims(spec.kind, cast, nth, scenario, place),
+            accomplice: accomplice(cast),
             robbed: cast.robbed.clone(),
         };
         means.aims_at(&means.victims);

@@ -9,8 +9,12 @@ use crate::event::{Event, LogSource};
 
 /// Whether the bytes are one JSON file with `Records`, not a record a line.
 pub(crate) fn is_file(bytes: &[u8]) -> bool {
-    let head: Vec<u8> =
-        bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(11).collect();
+    let head: Vec<u8> = bytes
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .take(11)
+        .collect();
     head.starts_with(b"{\"Records\":")
 }
 
@@ -40,7 +44,11 @@ pub(crate) fn file(bytes: &[u8], _options: &Options, out: &mut Normalised) {
         };
         match result {
             Ok(event) => out.events.push(event),
-            Err(reason) => out.reject(number, format!("record {number}: {reason}"), shown.as_bytes()),
+            Err(reason) => out.reject(
+                number,
+                format!("record {number}: {reason}"),
+                shown.as_bytes(),
+            ),
         }
     }
 }
@@ -56,15 +64,28 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
         value.as_str()
     };
     let time = text("eventTime").ok_or("`eventTime` is missing or not a text")?;
-    let time: Timestamp = time.parse().map_err(|_| format!("`eventTime` is `{time}`, not RFC 3339"))?;
+    let time: Timestamp = time
+        .parse()
+        .map_err(|_| format!("`eventTime` is `{time}`, not RFC 3339"))?;
     let name = text("eventName").ok_or("`eventName` is missing or not a text")?;
     let service = text("eventSource").ok_or("`eventSource` is missing or not a text")?;
     let login = name == "ConsoleLogin";
-    let (class, activity) =
-        if login { (Class::Authentication, 1) } else { (Class::ApiActivity, activity(name, &record)) };
+    let (class, activity) = if login {
+        (Class::Authentication, 1)
+    } else {
+        (Class::ApiActivity, activity(name, &record))
+    };
     let mut event = base(class, activity, time, LogSource::new("aws", "cloudtrail"));
-    let failed = text("errorCode").is_some() || text("responseElements.ConsoleLogin") == Some("Failure");
-    outcome(&mut event, if failed { Outcome::Failure } else { Outcome::Success });
+    let failed =
+        text("errorCode").is_some() || text("responseElements.ConsoleLogin") == Some("Failure");
+    outcome(
+        &mut event,
+        if failed {
+            Outcome::Failure
+        } else {
+            Outcome::Success
+        },
+    );
     let mut copy = |path: &str, from: Option<&str>| {
         if let Some(value) = from {
             event.set(path, value);
@@ -81,11 +102,24 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
     copy("cloud.region", text("awsRegion"));
     copy("cloud.account.uid", text("recipientAccountId"));
     copy("http_request.user_agent", text("userAgent"));
-    copy("actor.user.uid", text("userIdentity.arn").or_else(|| text("userIdentity.principalId")));
+    copy(
+        "actor.user.uid",
+        text("userIdentity.arn").or_else(|| text("userIdentity.principalId")),
+    );
     copy("actor.user.name", text("userIdentity.userName"));
     copy("actor.user.type", text("userIdentity.type"));
-    copy("actor.user.credential_uid", text("userIdentity.accessKeyId"));
-    copy("user.name", if login { text("userIdentity.userName") } else { None });
+    copy(
+        "actor.user.credential_uid",
+        text("userIdentity.accessKeyId"),
+    );
+    copy(
+        "user.name",
+        if login {
+            text("userIdentity.userName")
+        } else {
+            None
+        },
+    );
     match text("sourceIPAddress") {
         Some(address) if address.parse::<std::net::IpAddr>().is_ok() => {
             copy("src_endpoint.ip", Some(address));
@@ -100,11 +134,21 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
 /// OCSF's API activity: 1 create, 2 read, 3 update, 4 delete, 99 other.
 fn activity(name: &str, record: &Map<String, Value>) -> u8 {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if record.get("readOnly") == Some(&Value::Bool(true)) || begins(&["Get", "List", "Describe", "Head"]) {
+    if record.get("readOnly") == Some(&Value::Bool(true))
+        || begins(&["Get", "List", "Describe", "Head"])
+    {
         2
     } else if begins(&["Create", "Run", "Start", "Import"]) {
         1
-    } else if begins(&["Put", "Update", "Modify", "Attach", "Set", "Add", "Associate"]) {
+    } else if begins(&[
+        "Put",
+        "Update",
+        "Modify",
+        "Attach",
+        "Set",
+        "Add",
+        "Associate",
+    ]) {
         3
     } else if begins(&["Delete", "Remove", "Terminate", "Detach", "Stop"]) {
         4

@@ -13,7 +13,10 @@ const MESSAGES: [&str; 3] = ["message", "msg", "log"];
 /// Never fails: an object without a readable time happened now.
 pub(crate) fn event(object: Map<String, Value>, options: &Options) -> Event {
     let found = TIMES.iter().find_map(|name| time(object.get(*name)?));
-    let source = options.source.clone().unwrap_or_else(|| LogSource::new("json", "generic"));
+    let source = options
+        .source
+        .clone()
+        .unwrap_or_else(|| LogSource::new("json", "generic"));
     let mut event = base(Class::Base, 99, found.unwrap_or(options.now), source);
     if let Some(message) = MESSAGES.iter().find_map(|name| object.get(*name)?.as_str()) {
         event.set("message", message);

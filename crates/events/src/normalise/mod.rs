@@ -75,7 +75,11 @@ pub struct Options {
 
 impl Options {
     pub const fn at(now: Timestamp) -> Self {
-        Self { now, year: None, source: None }
+        Self {
+            now,
+            year: None,
+            source: None,
+        }
     }
 }
 
@@ -105,7 +109,11 @@ impl Normalised {
         while raw.len() > MAX_RAW {
             raw.pop();
         }
-        self.rejected.push(Rejected { line, reason: reason.into(), raw });
+        self.rejected.push(Rejected {
+            line,
+            reason: reason.into(),
+            raw,
+        });
     }
 }
 
@@ -147,7 +155,10 @@ pub fn normalise(format: Format, bytes: &[u8], options: &Options) -> Normalised 
 
 fn readable(raw: &[u8]) -> Result<&str, String> {
     if raw.len() > MAX_LINE {
-        return Err(format!("the line has {} bytes, at most {MAX_LINE} are read", raw.len()));
+        return Err(format!(
+            "the line has {} bytes, at most {MAX_LINE} are read",
+            raw.len()
+        ));
     }
     let text = std::str::from_utf8(raw)
         .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
@@ -190,7 +201,11 @@ fn checked(object: Map<String, Value>) -> Result<Map<String, Value>, String> {
 
 /// The base attributes that every OCSF event has.
 fn base(class: Class, activity: u8, time: Timestamp, source: LogSource) -> Event {
-    let mut event = Event { time, source, body: Map::new() };
+    let mut event = Event {
+        time,
+        source,
+        body: Map::new(),
+    };
     event.set("class_uid", class.uid());
     event.set("class_name", class.name());
     event.set("category_uid", class.category_uid());

@@ -19,7 +19,9 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(options: &Options) -> Self {
-        Self { years: Years::new(options.now, options.year) }
+        Self {
+            years: Years::new(options.now, options.year),
+        }
     }
 
     /// The events of one line; the reason if it is no syslog line. A repeated message gives as many events.
@@ -85,7 +87,11 @@ fn event(line: &syslog::Line<'_>, message: &str, time: Timestamp, raw: &str) -> 
         event.set("auth_protocol", method);
     }
     if sign_in.outcome == Outcome::Failure {
-        let detail = if sign_in.known_user { "invalid_credentials" } else { "invalid_user" };
+        let detail = if sign_in.known_user {
+            "invalid_credentials"
+        } else {
+            "invalid_user"
+        };
         event.set("status_detail", json!(detail));
     }
     event
@@ -95,7 +101,10 @@ fn event(line: &syslog::Line<'_>, message: &str, time: Timestamp, raw: &str) -> 
 /// beside a `Failed password` line of the same attempt would count it twice, so they stand alone as plain events,
 /// except `Invalid user` in logs that show no further line of the attempt (`Failed none`).
 fn sign_in(message: &str) -> Option<SignIn<'_>> {
-    for (prefix, result) in [("Accepted ", Outcome::Success), ("Failed ", Outcome::Failure)] {
+    for (prefix, result) in [
+        ("Accepted ", Outcome::Success),
+        ("Failed ", Outcome::Failure),
+    ] {
         if let Some(rest) = message.strip_prefix(prefix) {
             let (method, rest) = rest.split_once(" for ")?;
             let (known_user, rest) = match rest.strip_prefix("invalid user ") {
@@ -103,7 +112,14 @@ fn sign_in(message: &str) -> Option<SignIn<'_>> {
                 None => (true, rest),
             };
             let (user, address, port) = origin(rest)?;
-            return Some(SignIn { outcome: result, user, address, port, method: Some(method), known_user });
+            return Some(SignIn {
+                outcome: result,
+                user,
+                address,
+                port,
+                method: Some(method),
+                known_user,
+            });
         }
     }
     if let Some(rest) = message.strip_prefix("Invalid user ") {
@@ -111,14 +127,23 @@ fn sign_in(message: &str) -> Option<SignIn<'_>> {
         // With a port: newer sshd, which may log no `Failed` line for it.
         port?;
         let outcome = Outcome::Failure;
-        return Some(SignIn { outcome, user, address, port, method: None, known_user: false });
+        return Some(SignIn {
+            outcome,
+            user,
+            address,
+            port,
+            method: None,
+            known_user: false,
+        });
     }
     None
 }
 
 /// `NAME from ADDRESS[ port N][…]`. A name may hold anything, even ` from `: the last one counts.
 fn origin(text: &str) -> Option<(&str, &str, Option<u16>)> {
-    let (user, rest) = text.rsplit_once(" from ").or_else(|| text.strip_prefix("from ").map(|rest| ("", rest)))?;
+    let (user, rest) = text
+        .rsplit_once(" from ")
+        .or_else(|| text.strip_prefix("from ").map(|rest| ("", rest)))?;
     let mut words = rest.split(' ');
     let address = words.next()?;
     address.parse::<std::net::IpAddr>().ok()?;

@@ -12,7 +12,10 @@ fn one(format: Format, line: &str) -> Event {
 }
 
 fn sshd(message: &str) -> Event {
-    one(Format::Sshd, &format!("Nov 20 10:00:00 host sshd[7]: {message}"))
+    one(
+        Format::Sshd,
+        &format!("Nov 20 10:00:00 host sshd[7]: {message}"),
+    )
 }
 
 fn reason(format: Format, bytes: &[u8]) -> String {
@@ -24,12 +27,48 @@ fn reason(format: Format, bytes: &[u8]) -> String {
 #[test]
 fn sign_ins_by_ssh() {
     for (message, status, user, address, port) in [
-        ("Failed password for root from 192.0.2.1 port 22 ssh2", 2, "root", "192.0.2.1", 22),
-        ("Failed password for invalid user a b from 192.0.2.1 port 9 ssh2", 2, "a b", "192.0.2.1", 9),
-        ("Failed none for invalid user  from 2001:db8::1 port 5 ssh2", 2, "", "2001:db8::1", 5),
-        ("Failed password for invalid user x from 10.0.0.1 from 192.0.2.9 port 1 ssh2", 2, "x from 10.0.0.1", "192.0.2.9", 1),
-        ("Accepted publickey for ubuntu from 192.0.2.1 port 22 ssh2: RSA SHA256:abc", 1, "ubuntu", "192.0.2.1", 22),
-        ("Invalid user pascal from 192.0.2.1 port 53502", 2, "pascal", "192.0.2.1", 53502),
+        (
+            "Failed password for root from 192.0.2.1 port 22 ssh2",
+            2,
+            "root",
+            "192.0.2.1",
+            22,
+        ),
+        (
+            "Failed password for invalid user a b from 192.0.2.1 port 9 ssh2",
+            2,
+            "a b",
+            "192.0.2.1",
+            9,
+        ),
+        (
+            "Failed none for invalid user  from 2001:db8::1 port 5 ssh2",
+            2,
+            "",
+            "2001:db8::1",
+            5,
+        ),
+        (
+            "Failed password for invalid user x from 10.0.0.1 from 192.0.2.9 port 1 ssh2",
+            2,
+            "x from 10.0.0.1",
+            "192.0.2.9",
+            1,
+        ),
+        (
+            "Accepted publickey for ubuntu from 192.0.2.1 port 22 ssh2: RSA SHA256:abc",
+            1,
+            "ubuntu",
+            "192.0.2.1",
+            22,
+        ),
+        (
+            "Invalid user pascal from 192.0.2.1 port 53502",
+            2,
+            "pascal",
+            "192.0.2.1",
+            53502,
+        ),
     ] {
         let event = sshd(message);
         assert_eq!(event.class_uid(), 3002, "{message}");
@@ -42,7 +81,11 @@ fn sign_ins_by_ssh() {
 
 #[test]
 fn other_lines_stay_as_plain_events() {
-    for message in ["Server listening on 0.0.0.0 port 22.", "Connection closed by 192.0.2.1 port 1 [preauth]", "Invalid user x from 192.0.2.1"] {
+    for message in [
+        "Server listening on 0.0.0.0 port 22.",
+        "Connection closed by 192.0.2.1 port 1 [preauth]",
+        "Invalid user x from 192.0.2.1",
+    ] {
         let event = sshd(message);
         assert_eq!(event.class_uid(), 0, "{message}");
         assert_eq!(event.text("message"), Some(message));
@@ -55,17 +98,35 @@ fn a_repeated_message_is_as_many_events() {
     let out = normalise(Format::Sshd, line.as_bytes(), &Options::at(now()));
     assert_eq!(out.events.len(), 5);
     let endless = line.replace("repeated 5", "repeated 4000000000");
-    assert_eq!(normalise(Format::Sshd, endless.as_bytes(), &Options::at(now())).events.len(), 100);
+    assert_eq!(
+        normalise(Format::Sshd, endless.as_bytes(), &Options::at(now()))
+            .events
+            .len(),
+        100
+    );
 }
 
 #[test]
 fn a_log_without_a_year_is_not_of_the_future_and_turns_with_the_year() {
     let log = "Dec 31 23:59:59 h sshd[1]: a\nJan  1 00:00:01 h sshd[1]: b\n";
     let out = normalise(Format::Sshd, log.as_bytes(), &Options::at(now()));
-    let years: Vec<i32> = out.events.iter().map(|e| e.time.to_offset().year()).collect();
+    let years: Vec<i32> = out
+        .events
+        .iter()
+        .map(|e| e.time.to_offset().year())
+        .collect();
     assert_eq!(years, [2025, 2026]);
-    let options = Options { year: Some(2017), ..Options::at(now()) };
-    assert_eq!(normalise(Format::Sshd, log.as_bytes(), &options).events[0].time.to_offset().year(), 2017);
+    let options = Options {
+        year: Some(2017),
+        ..Options::at(now())
+    };
+    assert_eq!(
+        normalise(Format::Sshd, log.as_bytes(), &options).events[0]
+            .time
+            .to_offset()
+            .year(),
+        2017
+    );
 }
 
 #[test]
@@ -73,7 +134,10 @@ fn cloudtrail_calls_and_console_logins() {
     let call = r#"{"eventTime":"2023-07-10T12:00:24Z","eventSource":"s3.amazonaws.com","eventName":"GetBucketTagging",
         "userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::1:user/x","userName":"x"},"sourceIPAddress":"192.0.2.4","errorCode":"AccessDenied","eventID":"e-1"}"#.replace('\n', "");
     let event = one(Format::CloudTrail, &call);
-    assert_eq!((event.class_uid(), event.at("status_id").unwrap().as_u64()), (6003, Some(2)));
+    assert_eq!(
+        (event.class_uid(), event.at("status_id").unwrap().as_u64()),
+        (6003, Some(2))
+    );
     assert_eq!(event.text("metadata.uid"), Some("e-1"));
     assert_eq!(event.text("unmapped.eventName"), Some("GetBucketTagging"));
     let file = format!("{{\n \"Records\": [{call}, 7, {{}}]}}");
@@ -84,8 +148,16 @@ fn cloudtrail_calls_and_console_logins() {
 #[test]
 fn faults_name_their_place() {
     for (format, bytes, what) in [
-        (Format::Ocsf, br#"{"class_uid":3002}"#.as_slice(), "`activity_id` is missing"),
-        (Format::Ocsf, br#"{"class_uid":"x","activity_id":1}"#, "`class_uid` is not a whole number"),
+        (
+            Format::Ocsf,
+            br#"{"class_uid":3002}"#.as_slice(),
+            "`activity_id` is missing",
+        ),
+        (
+            Format::Ocsf,
+            br#"{"class_uid":"x","activity_id":1}"#,
+            "`class_uid` is not a whole number",
+        ),
         (Format::Ocsf, b"[1]", "expected a JSON object"),
         (Format::Json, b"{", "not JSON"),
         (Format::Json, br#"{"a":"\u0000"}"#, "NUL"),
@@ -105,12 +177,20 @@ fn faults_name_their_place() {
 #[test]
 fn a_foreign_event_cannot_pose_as_the_hubs_own() {
     let line = r#"{"class_uid":3002,"activity_id":1,"severity_id":1,"time":1,"metadata":{"log_provider":"security_hub","log_name":"auth"}}"#;
-    assert_eq!(one(Format::Ocsf, line).source.product, "external_security_hub");
+    assert_eq!(
+        one(Format::Ocsf, line).source.product,
+        "external_security_hub"
+    );
 }
 
 #[test]
 fn json_times_by_their_size() {
-    for time in ["\"2001-09-09T01:46:40Z\"", "1000000000", "1000000000000", "1000000000000000"] {
+    for time in [
+        "\"2001-09-09T01:46:40Z\"",
+        "1000000000",
+        "1000000000000",
+        "1000000000000000",
+    ] {
         let event = one(Format::Json, &format!("{{\"ts\":{time},\"msg\":\"m\"}}"));
         assert_eq!(event.time.unix_seconds(), 1_000_000_000, "{time}");
     }
@@ -150,14 +230,25 @@ fn real_logs_are_read_whole() {
         eprintln!("SKIPPED: real_logs_are_read_whole: no ../shared/data");
         return;
     };
-    let options = Options { year: Some(2017), ..Options::at(now()) };
+    let options = Options {
+        year: Some(2017),
+        ..Options::at(now())
+    };
     let out = normalise(Format::Sshd, &log, &options);
     assert_eq!((out.lines, out.rejected.len()), (7121, 0));
-    let accepted = out.events.iter().filter(|e| e.class_uid() == 3002 && e.at("status_id").unwrap() == 1).count();
+    let accepted = out
+        .events
+        .iter()
+        .filter(|e| e.class_uid() == 3002 && e.at("status_id").unwrap() == 1)
+        .count();
     assert_eq!(accepted, 226);
     let mut records = 0;
     for entry in std::fs::read_dir(root.join("cloudtrail/CloudTrail")).unwrap() {
-        let out = normalise(Format::CloudTrail, &std::fs::read(entry.unwrap().path()).unwrap(), &options);
+        let out = normalise(
+            Format::CloudTrail,
+            &std::fs::read(entry.unwrap().path()).unwrap(),
+            &options,
+        );
         assert!(out.rejected.is_empty(), "{:?}", out.rejected);
         records += out.events.len();
     }

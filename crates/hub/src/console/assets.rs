@@ -34,21 +34,35 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     ]
     .into_iter()
     .map(|(name, media_type, content)| {
-        let hash: String = hex::encode(Sha256::digest(content)).chars().take(12).collect();
-        Asset { name, media_type, content, hash }
+        let hash: String = hex::encode(Sha256::digest(content))
+            .chars()
+            .take(12)
+            .collect();
+        Asset {
+            name,
+            media_type,
+            content,
+            hash,
+        }
     })
     .collect()
 });
 
 /// The address under which an asset is served; an unknown name gives an address that answers 404.
 pub(crate) fn address(name: &str) -> String {
-    let hash = ASSETS.iter().find(|asset| asset.name == name).map_or("none", |asset| &asset.hash);
+    let hash = ASSETS
+        .iter()
+        .find(|asset| asset.name == name)
+        .map_or("none", |asset| &asset.hash);
     format!("/console/assets/{hash}/{name}")
 }
 
 /// `GET /console/assets/{hash}/{name}`; a wrong hash is 404, so that a cache never keeps the wrong content.
 pub(crate) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
-    match ASSETS.iter().find(|asset| asset.name == name && asset.hash == hash) {
+    match ASSETS
+        .iter()
+        .find(|asset| asset.name == name && asset.hash == hash)
+    {
         Some(asset) => (
             [
                 (header::CONTENT_TYPE, asset.media_type),

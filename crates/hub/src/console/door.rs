@@ -29,7 +29,9 @@ pub(crate) async fn admit(
     };
     let admission = match admission {
         Ok(admission) => admission,
-        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => return sign_in_first(&request),
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+            return sign_in_first(&request);
+        }
         Err(problem) => return problem.into_response(),
     };
     if let Err((problem, verdict)) = admission.permit(&app, action).await {
@@ -44,7 +46,10 @@ pub(crate) async fn admit(
 
 fn sign_in_first(request: &Request) -> Response {
     let wanted = request.uri().path();
-    let back = if request.method() == Method::GET && wanted.starts_with("/console/") && wanted != "/console/live" {
+    let back = if request.method() == Method::GET
+        && wanted.starts_with("/console/")
+        && wanted != "/console/live"
+    {
         format!("/console/sign-in?next={wanted}")
     } else {
         "/console/sign-in".to_owned()
@@ -57,7 +62,11 @@ async fn refused(app: &App, cx: &Cx, problem: &Problem) -> Response {
     let mut page = page(app, Some(cx), None).await;
     page.error = Some(problem.words().to_owned());
     let status = problem.status();
-    (status, render(&page.clone(), &super::view::Refused { page })).into_response()
+    (
+        status,
+        render(&page.clone(), &super::view::Refused { page }),
+    )
+        .into_response()
 }
 
 /// What a page begins with.
@@ -69,22 +78,39 @@ pub(crate) async fn page(app: &App, cx: Option<&Cx>, here: Option<Place>) -> Pag
     let nonce = hub_vault::Secret32::random()
         .map(|secret| hex::encode(secret.expose().first_chunk::<16>().unwrap_or(&[0; 16])))
         .unwrap_or_default();
-    tracing::trace!(uptime_s = app.clock().now().since(app.started_at).as_secs(), "a page begins");
-    Page { nonce, version: env!("CARGO_PKG_VERSION"), who, here, error: None, notice: None }
+    tracing::trace!(
+        uptime_s = app.clock().now().since(app.started_at).as_secs(),
+        "a page begins"
+    );
+    Page {
+        nonce,
+        version: env!("CARGO_PKG_VERSION"),
+        who,
+        here,
+        error: None,
+        notice: None,
+    }
 }
 
 async fn who(cx: &Cx) -> Option<Who> {
-    let Actor::User { username, .. } = &cx.principal.actor else { return None };
+    let Actor::User { username, .. } = &cx.principal.actor else {
+        return None;
+    };
     let mut tx = cx.read().await.ok()?;
     let tenant = directory::by_id(&mut tx, cx.tenant()).await.ok()??;
-    Some(Who { username: username.clone(), tenant: tenant.slug })
+    Some(Who {
+        username: username.clone(),
+        tenant: tenant.slug,
+    })
 }
 
 /// A page as a response with its Content-Security-Policy: scripts by nonce only, styles from here only.
 pub(crate) fn render(page: &Page, template: &impl askama::Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
-        Err(error) => return Problem::from_error(hub_base::ErrorKind::Internal, &error).into_response(),
+        Err(error) => {
+            return Problem::from_error(hub_base::ErrorKind::Internal, &error).into_response();
+        }
     };
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -94,7 +120,9 @@ pub(crate) fn render(page: &Page, template: &impl askama::Template) -> Response 
     );
     let mut response = axum::response::Html(html).into_response();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        response
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, policy);
     }
     response
 }

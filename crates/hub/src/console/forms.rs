@@ -34,15 +34,29 @@ pub(crate) struct Credentials {
 
 /// Only places of the console: never a way to another site.
 fn inside(next: &str) -> &str {
-    let plain = next.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_".contains(&b));
-    if plain && next.starts_with("/console/") { next } else { "/console/now" }
+    let plain = next
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"/-_".contains(&b));
+    if plain && next.starts_with("/console/") {
+        next
+    } else {
+        "/console/now"
+    }
 }
 
 pub(crate) async fn sign_in_page(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
     let page = page(&app, None, None).await;
     let next = inside(&wanted.next).to_owned();
     let (tenant, username) = (String::new(), String::new());
-    render(&page.clone(), &SignIn { page, tenant, username, next })
+    render(
+        &page.clone(),
+        &SignIn {
+            page,
+            tenant,
+            username,
+            next,
+        },
+    )
 }
 
 pub(crate) async fn sign_in(
@@ -55,16 +69,30 @@ pub(crate) async fn sign_in(
         return Problem::cross_site().into_response();
     }
     let next = inside(&typed.next).to_owned();
-    let login = Login { username: typed.username.clone(), password: typed.password };
+    let login = Login {
+        username: typed.username.clone(),
+        password: typed.password,
+    };
     match sign_in::sign_in(&app, &visit, typed.tenant.trim(), &login).await {
-        Ok((_, tokens)) => (sign_in::cookies(&app, &visit, &tokens), Redirect::to(&next)).into_response(),
+        Ok((_, tokens)) => {
+            (sign_in::cookies(&app, &visit, &tokens), Redirect::to(&next)).into_response()
+        }
         Err(problem) => {
             let mut page = page(&app, None, None).await;
             let status = problem.status();
             page.error = Some(problem.words().to_owned());
-            let again = SignIn { page: page.clone(), tenant: typed.tenant, username: typed.username, next };
+            let again = SignIn {
+                page: page.clone(),
+                tenant: typed.tenant,
+                username: typed.username,
+                next,
+            };
             // A wrong password is an answer of the form, not a challenge to the browser.
-            let status = if status == StatusCode::UNAUTHORIZED { StatusCode::OK } else { status };
+            let status = if status == StatusCode::UNAUTHORIZED {
+                StatusCode::OK
+            } else {
+                status
+            };
             (status, render(&page, &again)).into_response()
         }
     }

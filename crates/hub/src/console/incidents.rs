@@ -14,7 +14,9 @@ use serde::Deserialize;
 use super::door::{page, render};
 use super::now::row;
 use super::page::Place;
-use super::view::{self, ActionRow, EntityTag, EvidenceRow, Fact, TimelineRow, choices, short, state_icon};
+use super::view::{
+    self, ActionRow, EntityTag, EvidenceRow, Fact, TimelineRow, choices, short, state_icon,
+};
 use crate::api::extract::Caller;
 use crate::problem::Problem;
 use crate::state::App;
@@ -56,10 +58,17 @@ pub(crate) async fn list(
     };
     let found = incidents::list(&cx, filter, &PageRequest::new(asked.after, Some(50))).await?;
     let page = page(&app, Some(&cx), Some(Place::Incidents)).await;
-    let status = FILTERS.iter().find(|(value, _)| *value == asked.status).map_or("", |(value, _)| value);
-    let shown = view::Incidents {
+    let status = FILTERS
+        .iter()
+        .find(|(value, _)| *value == asked.status)
+        .map_or("", |(value, _)| value);
+    let shown = view::IncidentsPage {
         page: page.clone(),
-        incidents: found.items.into_iter().map(|incident| row(incident, cx.now())).collect(),
+        incidents: found
+            .items
+            .into_iter()
+            .map(|incident| row(incident, cx.now()))
+            .collect(),
         choices: choices(&FILTERS, status),
         status: status.to_owned(),
         next: found.next.map(|number| number.to_string()),
@@ -81,12 +90,21 @@ pub(crate) async fn show(
     let can_respond = crate::permits::decide(&app, &cx, Permission::IncidentsRespond).await?;
     let now = cx.now();
     let status = case.incident.status.name();
-    let shown = view::Incident {
+    let shown = view::CasePage {
         page: page.clone(),
         facts: facts(&case.incident),
         entities: case.entities.into_iter().map(tag).collect(),
-        timeline: case.timeline.into_iter().rev().map(|entry| line(entry, now)).collect(),
-        actions: case.actions.into_iter().map(|action| action_row(action, now)).collect(),
+        timeline: case
+            .timeline
+            .into_iter()
+            .rev()
+            .map(|entry| line(entry, now))
+            .collect(),
+        actions: case
+            .actions
+            .into_iter()
+            .map(|action| action_row(action, now))
+            .collect(),
         evidence: case.evidence.into_iter().map(evidence_row).collect(),
         choices: choices(&STATES, status),
         can_respond,
@@ -97,11 +115,19 @@ pub(crate) async fn show(
 
 fn facts(incident: &Incident) -> Vec<Fact> {
     let since = |at: Option<Timestamp>| {
-        at.map(|at| format!("{at} ({:.2} s after the first activity)", at.since(incident.first_activity_at).as_secs_f64()))
+        at.map(|at| {
+            format!(
+                "{at} ({:.2} s after the first activity)",
+                at.since(incident.first_activity_at).as_secs_f64()
+            )
+        })
     };
     let fact = |name, value: Option<String>| value.map(|value| Fact { name, value });
     [
-        fact("First activity", Some(incident.first_activity_at.to_string())),
+        fact(
+            "First activity",
+            Some(incident.first_activity_at.to_string()),
+        ),
         fact("Detected", since(Some(incident.detected_at))),
         fact("Opened", since(Some(incident.opened_at))),
         fact("Contained", since(incident.contained_at)),
@@ -109,7 +135,10 @@ fn facts(incident: &Incident) -> Vec<Fact> {
         fact("Acknowledged", since(incident.acknowledged_at)),
         fact("Closed", since(incident.closed_at)),
         fact("Findings", Some(incident.finding_count.to_string())),
-        fact("Verdict", incident.verdict.map(|verdict| verdict.name().to_owned())),
+        fact(
+            "Verdict",
+            incident.verdict.map(|verdict| verdict.name().to_owned()),
+        ),
     ]
     .into_iter()
     .flatten()
@@ -118,10 +147,15 @@ fn facts(incident: &Incident) -> Vec<Fact> {
 
 fn tag(involved: Involved) -> EntityTag {
     let shown = match involved.entity.name {
-        Some(name) if name != involved.entity.value => format!("{name} ({})", involved.entity.value),
+        Some(name) if name != involved.entity.value => {
+            format!("{name} ({})", involved.entity.value)
+        }
         _ => involved.entity.value,
     };
-    EntityTag { kind: format!("{} {}", involved.role.name(), involved.entity.kind.name()), shown }
+    EntityTag {
+        kind: format!("{} {}", involved.role.name(), involved.entity.kind.name()),
+        shown,
+    }
 }
 
 fn line(entry: Entry, now: Timestamp) -> TimelineRow {
@@ -179,7 +213,11 @@ pub(crate) async fn decide(
 ) -> Result<Response, Problem> {
     let status = Status::parse(&decision.status).ok_or_else(|| Problem::of(ErrorKind::Invalid))?;
     let note = Some(decision.note.trim().to_owned()).filter(|note| !note.is_empty());
-    let change = Change { status: Some(status), verdict: None, note };
+    let change = Change {
+        status: Some(status),
+        verdict: None,
+        note,
+    };
     incidents::update(&cx, id::<IncidentId>(&incident)?, change).await?;
     Ok(back(&incident))
 }

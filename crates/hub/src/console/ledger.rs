@@ -43,20 +43,32 @@ pub(crate) async fn list(
     };
     let (mut found, head) = {
         let mut tx = cx.read().await?;
-        (sequence::search(&mut tx, &search).await?, sequence::head(&mut tx).await?)
+        (
+            sequence::search(&mut tx, &search).await?,
+            sequence::head(&mut tx).await?,
+        )
     };
     let more = found.len() > ROWS;
     found.truncate(ROWS);
     let page = page(&app, Some(&cx), Some(Place::Ledger)).await;
     let shown = view::Ledger {
         page: page.clone(),
-        tenant: page.who.as_ref().map_or_else(String::new, |who| who.tenant.clone()),
+        tenant: page
+            .who
+            .as_ref()
+            .map_or_else(String::new, |who| who.tenant.clone()),
         size: head.as_ref().map_or(0, |head| head.size),
         root: head.map_or_else(String::new, |head| head.root.to_string()),
         query: search.text.unwrap_or_default(),
         operation: search.operation.unwrap_or_default(),
-        next: found.last().filter(|_| more).map(|entry| entry.index.to_string()),
-        entries: found.into_iter().map(|entry| row(entry, cx.now())).collect(),
+        next: found
+            .last()
+            .filter(|_| more)
+            .map(|entry| entry.index.to_string()),
+        entries: found
+            .into_iter()
+            .map(|entry| row(entry, cx.now()))
+            .collect(),
     };
     Ok(render(&page, &shown))
 }
@@ -64,10 +76,17 @@ pub(crate) async fn list(
 fn row(entry: LedgerEntry, now: Timestamp) -> EntryRow {
     let event: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
     let text = |path: &str| {
-        let found = path.split('.').try_fold(event.get("body")?, |value, part| value.get(part));
+        let found = path
+            .split('.')
+            .try_fold(event.get("body")?, |value, part| value.get(part));
         found.and_then(Value::as_str).map(str::to_owned)
     };
-    let first = |paths: &[&str]| paths.iter().find_map(|path| text(path)).unwrap_or_else(|| "–".to_owned());
+    let first = |paths: &[&str]| {
+        paths
+            .iter()
+            .find_map(|path| text(path))
+            .unwrap_or_else(|| "–".to_owned())
+    };
     EntryRow {
         index: entry.index,
         at: entry.occurred_at.to_string(),
@@ -85,7 +104,9 @@ pub(crate) async fn entry(
     Caller(cx): Caller,
     Path(index): Path<String>,
 ) -> Result<Response, Problem> {
-    let index: i64 = index.parse().map_err(|_| Problem::of(ErrorKind::NotFound))?;
+    let index: i64 = index
+        .parse()
+        .map_err(|_| Problem::of(ErrorKind::NotFound))?;
     let inclusion = {
         let mut tx = cx.read().await?;
         sequence::inclusion_proof(&mut tx, index).await?
@@ -94,8 +115,15 @@ pub(crate) async fn entry(
     let (entry, head) = (inclusion.entry, inclusion.head);
     // Hashed anew from the text: a row that was changed in the database shows itself here.
     let leaf = hub_ledger::leaf_hash(entry.body.as_bytes());
-    let checked = proof::verify_inclusion(leaf, index.unsigned_abs(), head.size, &inclusion.path, &head.root);
-    let pretty = serde_json::from_str::<Value>(&entry.body).and_then(|value| serde_json::to_string_pretty(&value));
+    let checked = proof::verify_inclusion(
+        leaf,
+        index.unsigned_abs(),
+        head.size,
+        &inclusion.path,
+        &head.root,
+    );
+    let pretty = serde_json::from_str::<Value>(&entry.body)
+        .and_then(|value| serde_json::to_string_pretty(&value));
     let page = page(&app, Some(&cx), Some(Place::Ledger)).await;
     let shown = view::Entry {
         page: page.clone(),

@@ -37,7 +37,15 @@ pub(crate) async fn live(
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let before = app.live.totals(cx.tenant());
     let bus = app.store.bus().listen();
-    let watching = Watching { app, cx, bus, second, before, due: true, rates: None };
+    let watching = Watching {
+        app,
+        cx,
+        bus,
+        second,
+        before,
+        due: true,
+        rates: None,
+    };
     let events = stream::unfold(watching, |mut watching| async move {
         watching.next().await.map(|event| (Ok(event), watching))
     });
@@ -62,7 +70,10 @@ impl Watching {
             self.due |= committed.tenant == self.cx.tenant();
         }
         let now = self.app.live.totals(self.cx.tenant());
-        let (events, findings) = (now.events - self.before.events, now.findings - self.before.findings);
+        let (events, findings) = (
+            now.events - self.before.events,
+            now.findings - self.before.findings,
+        );
         self.before = now;
         let time = self.cx.now().unix_seconds();
         let rates = json!({"time": time, "events": events, "findings": findings}).to_string();
@@ -93,11 +104,33 @@ impl Watching {
     async fn picture(&self, events_per_second: u64) -> Option<String> {
         let picture = picture(&self.app, &self.cx, events_per_second).await.ok()?;
         let part = |id: &str, html: String| {
-            format!("<hx-partial hx-target=\"#{id}\" hx-swap=\"innerHTML\">{}</hx-partial>", html.replace('\n', " "))
+            format!(
+                "<hx-partial hx-target=\"#{id}\" hx-swap=\"innerHTML\">{}</hx-partial>",
+                html.replace('\n', " ")
+            )
         };
-        let tiles = TilesPart { tiles: &picture.tiles }.render().ok()?;
-        let incidents = IncidentRowsPart { incidents: &picture.incidents }.render().ok()?;
-        let findings = FindingRowsPart { findings: &picture.findings }.render().ok()?;
-        Some([part("tiles", tiles), part("incidents", incidents), part("findings", findings)].concat())
+        let tiles = TilesPart {
+            tiles: &picture.tiles,
+        }
+        .render()
+        .ok()?;
+        let incidents = IncidentRowsPart {
+            incidents: &picture.incidents,
+        }
+        .render()
+        .ok()?;
+        let findings = FindingRowsPart {
+            findings: &picture.findings,
+        }
+        .render()
+        .ok()?;
+        Some(
+            [
+                part("tiles", tiles),
+                part("incidents", incidents),
+                part("findings", findings),
+            ]
+            .concat(),
+        )
     }
 }

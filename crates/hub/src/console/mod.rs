@@ -28,12 +28,21 @@ pub(crate) fn router(app: App) -> Router<App> {
         .route("/", get(async || Redirect::to("/console/now")))
         .route("/console", get(async || Redirect::to("/console/now")))
         .route("/console/assets/{hash}/{name}", get(assets::serve))
-        .route("/console/sign-in", get(forms::sign_in_page).post(forms::sign_in))
-        .route("/console/sign-out", guarded(&app, Action::Itself, post(forms::sign_out)))
+        .route(
+            "/console/sign-in",
+            get(forms::sign_in_page).post(forms::sign_in),
+        )
+        .route(
+            "/console/sign-out",
+            guarded(&app, Action::Itself, post(forms::sign_out)),
+        )
         .route("/console/now", page_of(&app, see, now::now))
         .route("/console/live", page_of(&app, see, live::live))
         .route("/console/incidents", page_of(&app, see, incidents::list))
-        .route("/console/incidents/{id}", page_of(&app, see, incidents::show))
+        .route(
+            "/console/incidents/{id}",
+            page_of(&app, see, incidents::show),
+        )
         .route(
             "/console/incidents/{id}/status",
             guarded(&app, Action::IncidentsRespond, post(incidents::decide)),
@@ -42,8 +51,14 @@ pub(crate) fn router(app: App) -> Router<App> {
             "/console/incidents/{id}/actions/{action}/release",
             guarded(&app, Action::IncidentsRespond, post(incidents::release)),
         )
-        .route("/console/ledger", page_of(&app, Action::LedgerRead, ledger::list))
-        .route("/console/ledger/{index}", page_of(&app, Action::LedgerRead, ledger::entry))
+        .route(
+            "/console/ledger",
+            page_of(&app, Action::LedgerRead, ledger::list),
+        )
+        .route(
+            "/console/ledger/{index}",
+            page_of(&app, Action::LedgerRead, ledger::entry),
+        )
 }
 
 fn page_of<H, T>(app: &App, action: Action, handler: H) -> MethodRouter<App>

@@ -10,7 +10,11 @@ pub(crate) fn short(at: Timestamp, now: Timestamp) -> String {
     let text = at.to_string();
     let (day, time) = text.split_once('T').unwrap_or((text.as_str(), ""));
     let time: String = time.chars().take(8).collect();
-    if now.to_string().starts_with(day) { time } else { format!("{day} {time}") }
+    if now.to_string().starts_with(day) {
+        time
+    } else {
+        format!("{day} {time}")
+    }
 }
 
 /// The icon that stands beside a severity's word, so that colour is never alone.
@@ -85,7 +89,13 @@ pub(crate) struct Choice {
 
 /// A list of choices for a `select`, with one chosen.
 pub(crate) fn choices(all: &[(&'static str, &'static str)], chosen: &str) -> Vec<Choice> {
-    all.iter().map(|(value, name)| Choice { value, name, chosen: *value == chosen }).collect()
+    all.iter()
+        .map(|(value, name)| Choice {
+            value,
+            name,
+            chosen: *value == chosen,
+        })
+        .collect()
 }
 
 #[derive(Debug)]
@@ -189,7 +199,7 @@ pub(crate) struct FindingRowsPart<'a> {
 
 #[derive(Debug, Template)]
 #[template(path = "console/incidents.html")]
-pub(crate) struct Incidents {
+pub(crate) struct IncidentsPage {
     pub(crate) page: Page,
     pub(crate) incidents: Vec<IncidentRow>,
     pub(crate) choices: Vec<Choice>,
@@ -199,7 +209,7 @@ pub(crate) struct Incidents {
 
 #[derive(Debug, Template)]
 #[template(path = "console/incident.html")]
-pub(crate) struct Incident {
+pub(crate) struct CasePage {
     pub(crate) page: Page,
     pub(crate) incident: IncidentRow,
     pub(crate) facts: Vec<Fact>,

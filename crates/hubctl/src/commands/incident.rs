@@ -56,10 +56,11 @@ impl Incident {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let body = match self {
             Self::List { status } => {
-                let status = status.map_or_else(String::new, |status| format!("&status={status}"));
-                let body = client
-                    .get(&format!("/api/v2/incidents?limit=100{status}"))
-                    .await?;
+                let query = [
+                    ("limit", "100"),
+                    ("status", status.as_deref().unwrap_or_default()),
+                ];
+                let body = client.find("/api/v2/incidents", &query).await?;
                 return listed(output, &body);
             }
             Self::Show { id } => {

@@ -84,12 +84,9 @@ impl Ledger {
             }
             Self::Proof { index } => proof(&client()?, output, index).await,
             Self::Search { operation, text } => {
-                let operation = operation.map_or_else(String::new, |o| format!("&operation={o}"));
-                let body = client()?
-                    .get(&format!(
-                        "/api/v2/ledger/entries?limit=50&q={text}{operation}"
-                    ))
-                    .await?;
+                let operation = operation.unwrap_or_default();
+                let query = [("limit", "50"), ("q", &text), ("operation", &operation)];
+                let body = client()?.find("/api/v2/ledger/entries", &query).await?;
                 if output.json {
                     output.document(&body)?;
                 } else {

@@ -128,10 +128,11 @@ impl User {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         match self {
             Self::List { after } => {
-                let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-                let body = client
-                    .get(&format!("/api/v2/users?limit=100{after}"))
-                    .await?;
+                let query = [
+                    ("limit", "100"),
+                    ("after", after.as_deref().unwrap_or_default()),
+                ];
+                let body = client.find("/api/v2/users", &query).await?;
                 show(
                     output,
                     &body,

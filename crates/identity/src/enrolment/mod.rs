@@ -28,7 +28,12 @@ pub async fn prepare(store: &Store) -> Result<Option<String>, Error> {
     }
     tx.commit(acts::enrolment_issue()).await?;
     let system = TenantId::SYSTEM;
-    Ok(Some(credential::encode(PREFIX, system, system.uuid(), &secret)))
+    Ok(Some(credential::encode(
+        PREFIX,
+        system,
+        system.uuid(),
+        &secret,
+    )))
 }
 
 /// Enrols the first administrator. `grant` gives them their role within the same transaction.

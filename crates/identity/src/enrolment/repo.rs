@@ -4,7 +4,9 @@ use hub_vault::SecretHash;
 /// Inserts the first enrolment of all; false if there was one before. Replicas that start together take turns.
 pub(crate) async fn insert_first(tx: &mut Tx, hash: &SecretHash) -> Result<bool, Error> {
     let (tenant, now) = (tx.tenant().uuid(), tx.now().to_offset());
-    sqlx::query("select pg_advisory_xact_lock(hashtext('hub_enrolment'))").execute(tx.conn()).await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtext('hub_enrolment'))")
+        .execute(tx.conn())
+        .await?;
     let done = sqlx::query(
         "insert into enrolment (tenant_id, hash, issued_at) select $1, $2, $3
          where not exists (select from enrolment where tenant_id = $1)",

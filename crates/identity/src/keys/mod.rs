@@ -34,7 +34,10 @@ pub async fn create(
     expires_at: Option<Timestamp>,
 ) -> Result<(ApiKeyId, String), Error> {
     if !(1..=200).contains(&name.chars().count()) {
-        return Err(Error::Unfit { field: "name", why: "use 1 to 200 characters".into() });
+        return Err(Error::Unfit {
+            field: "name",
+            why: "use 1 to 200 characters".into(),
+        });
     }
     let id = ApiKeyId::new(&**cx.clock());
     let secret = Secret32::random()?;
@@ -49,7 +52,8 @@ pub async fn create(
         revoked_at: None,
     };
     repo::insert(&mut tx, &key, &secret.hash()).await?;
-    tx.commit(acts::api_key_create(id, name, &key.scopes)).await?;
+    tx.commit(acts::api_key_create(id, name, &key.scopes))
+        .await?;
     Ok((id, credential::api_key(cx.tenant(), id, &secret)))
 }
 
@@ -64,7 +68,11 @@ pub async fn by_id(tx: &mut Tx, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
 }
 
 /// Keys that a person made at or after a time: what an intruder may have left behind.
-pub async fn created_by_since(tx: &mut Tx, user: UserId, since: Timestamp) -> Result<Vec<ApiKeyId>, Error> {
+pub async fn created_by_since(
+    tx: &mut Tx,
+    user: UserId,
+    since: Timestamp,
+) -> Result<Vec<ApiKeyId>, Error> {
     Ok(repo::created_by_since(tx, user, since).await?)
 }
 
@@ -82,12 +90,15 @@ pub async fn revoke(cx: &Cx, id: ApiKeyId, reason: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Unknown`].
 pub async fn revoke_in(tx: &mut WriteTx, id: ApiKeyId, reason: &str) -> Result<bool, Error> {
-    let key = repo::by_id(tx, id).await?.ok_or(Error::Unknown("API key"))?;
+    let key = repo::by_id(tx, id)
+        .await?
+        .ok_or(Error::Unknown("API key"))?;
     if key.revoked_at.is_some() {
         return Ok(false);
     }
     repo::set_revoked(tx, id, Some(reason)).await?;
-    tx.record(acts::api_key_revoke(id, &key.name, reason)).await?;
+    tx.record(acts::api_key_revoke(id, &key.name, reason))
+        .await?;
     Ok(true)
 }
 
@@ -96,11 +107,14 @@ pub async fn revoke_in(tx: &mut WriteTx, id: ApiKeyId, reason: &str) -> Result<b
 /// # Errors
 /// [`Error::Unknown`].
 pub async fn restore_in(tx: &mut WriteTx, id: ApiKeyId, reason: &str) -> Result<bool, Error> {
-    let key = repo::by_id(tx, id).await?.ok_or(Error::Unknown("API key"))?;
+    let key = repo::by_id(tx, id)
+        .await?
+        .ok_or(Error::Unknown("API key"))?;
     if key.revoked_at.is_none() {
         return Ok(false);
     }
     repo::set_revoked(tx, id, None).await?;
-    tx.record(acts::api_key_restore(id, &key.name, reason)).await?;
+    tx.record(acts::api_key_restore(id, &key.name, reason))
+        .await?;
     Ok(true)
 }

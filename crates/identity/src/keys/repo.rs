@@ -77,7 +77,9 @@ pub(crate) async fn for_check(
     tx: &mut Tx,
     id: ApiKeyId,
 ) -> Result<Option<(ApiKey, Vec<u8>, bool)>, Error> {
-    let Some(key) = by_id(tx, id).await? else { return Ok(None) };
+    let Some(key) = by_id(tx, id).await? else {
+        return Ok(None);
+    };
     let tenant = tx.tenant().uuid();
     let row: Option<(Vec<u8>, bool)> = sqlx::query_as(
         "select k.secret_hash, t.suspended_at is not null from api_key k join tenant t on t.id = k.tenant_id
@@ -104,7 +106,10 @@ pub(crate) async fn created_by_since(
     .bind(since.to_offset())
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.into_iter().map(|(id,)| ApiKeyId::from_uuid(id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id,)| ApiKeyId::from_uuid(id))
+        .collect())
 }
 
 pub(crate) async fn set_revoked(

@@ -15,13 +15,34 @@ use crate::hash_pool::HashPool;
 use crate::users;
 
 /// How long a reset token is good for.
-const RESET_TTL: Duration = Duration::from_secs(1800);
+const RESET_TTL: Duration = Duration::from_mins(30);
 
 /// Beginnings and wholes of passwords that every guesser tries; compared in lower case without digits at the end.
 const COMMON: &[&str] = &[
-    "password", "passwort", "motdepasse", "contraseña", "qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm",
-    "letmein", "iloveyou", "welcome", "administrator", "changeme", "abcdefghijkl", "football", "baseball",
-    "sunshine", "princess", "superman", "trustno", "whatever", "passwordpassword", "adminadmin", "securityhub",
+    "password",
+    "passwort",
+    "motdepasse",
+    "contraseña",
+    "qwertyuiop",
+    "qwertzuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "letmein",
+    "iloveyou",
+    "welcome",
+    "administrator",
+    "changeme",
+    "abcdefghijkl",
+    "football",
+    "baseball",
+    "sunshine",
+    "princess",
+    "superman",
+    "trustno",
+    "whatever",
+    "passwordpassword",
+    "adminadmin",
+    "securityhub",
 ];
 
 /// Judges a new password. NIST SP 800-63B: length and known-bad values count, composition rules do not.
@@ -29,7 +50,12 @@ const COMMON: &[&str] = &[
 /// # Errors
 /// [`Error::Unfit`] that says why.
 pub fn judge(password: &str, username: &str) -> Result<(), Error> {
-    let unfit = |why: &str| Err(Error::Unfit { field: "password", why: why.to_owned() });
+    let unfit = |why: &str| {
+        Err(Error::Unfit {
+            field: "password",
+            why: why.to_owned(),
+        })
+    };
     let length = password.chars().count();
     if length < 12 {
         return unfit("use at least 12 characters");
@@ -62,10 +88,16 @@ pub async fn change(cx: &Cx, current: &str, new: &str, pool: &HashPool) -> Resul
     let id = cx.principal.user().ok_or(Error::BadCredential)?;
     let (user, phc) = {
         let mut tx = cx.read().await?;
-        let user = users::repo::by_id(&mut tx, id).await?.ok_or(Error::BadCredential)?;
+        let user = users::repo::by_id(&mut tx, id)
+            .await?
+            .ok_or(Error::BadCredential)?;
         (user, users::repo::phc(&mut tx, id).await?)
     };
-    if !pool.check(cx.tenant(), current, phc.as_deref()).await?.matches {
+    if !pool
+        .check(cx.tenant(), current, phc.as_deref())
+        .await?
+        .matches
+    {
         return Err(Error::BadLogin);
     }
     judge(new, &user.username)?;
@@ -85,7 +117,9 @@ pub struct ResetMail {
 
 impl std::fmt::Debug for ResetMail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResetMail").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("ResetMail")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,15 +131,22 @@ pub async fn forgot(cx: &Cx, username: &str) -> Result<Option<ResetMail>, Error>
     let typed = username.trim().to_lowercase();
     let secret = Secret32::random()?;
     let mut tx = cx.write().await?;
-    let user = users::by_username(&mut tx, &typed).await?.filter(|user| user.locked_at.is_none());
+    let user = users::by_username(&mut tx, &typed)
+        .await?
+        .filter(|user| user.locked_at.is_none());
     let Some(user) = user else {
         tx.commit(acts::password_forgot(None, &typed)).await?;
         return Ok(None);
     };
     repo::insert_reset(&mut tx, user.id, &secret.hash(), cx.now().plus(RESET_TTL)).await?;
-    tx.commit(acts::password_forgot(Some(user.id), &user.username)).await?;
+    tx.commit(acts::password_forgot(Some(user.id), &user.username))
+        .await?;
     let token = credential::reset(cx.tenant(), user.id.uuid(), &secret);
-    Ok(Some(ResetMail { user: user.id, email: user.email, token }))
+    Ok(Some(ResetMail {
+        user: user.id,
+        email: user.email,
+        token,
+    }))
 }
 
 /// Sets a new password with a reset token; all sessions of the person end.
@@ -119,7 +160,9 @@ pub async fn reset(cx: &Cx, token: &str, new: &str, pool: &HashPool) -> Result<(
     let id = UserId::from_uuid(parts.id);
     let user = {
         let mut tx = cx.read().await?;
-        users::repo::by_id(&mut tx, id).await?.ok_or(Error::BadCredential)?
+        users::repo::by_id(&mut tx, id)
+            .await?
+            .ok_or(Error::BadCredential)?
     };
     judge(new, &user.username)?;
     let phc = pool.hash(cx.tenant(), new).await?;

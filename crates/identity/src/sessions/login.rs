@@ -20,7 +20,9 @@ pub struct Login {
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,7 +49,9 @@ pub async fn login(
     if let Some(address) = address
         && let Some(retry_after) = parts.throttle.wait(cx.tenant(), address, &typed, cx.now())
     {
-        parts.throttle.failed(cx.tenant(), address, &typed, cx.now());
+        parts
+            .throttle
+            .failed(cx.tenant(), address, &typed, cx.now());
         refuse(cx, None, &typed, Refusal::Throttled).await?;
         return Err(Error::TooMany { retry_after });
     }
@@ -61,11 +65,16 @@ pub async fn login(
             None => (None, None),
         }
     };
-    let checked = parts.pool.check(cx.tenant(), &login.password, phc.as_deref()).await?;
+    let checked = parts
+        .pool
+        .check(cx.tenant(), &login.password, phc.as_deref())
+        .await?;
     let known = user.as_ref().map(|user| user.id);
     let (Some(user), true) = (user, checked.matches) else {
         if let Some(address) = address {
-            parts.throttle.failed(cx.tenant(), address, &typed, cx.now());
+            parts
+                .throttle
+                .failed(cx.tenant(), address, &typed, cx.now());
         }
         refuse(cx, known, &typed, Refusal::InvalidCredentials).await?;
         return Err(Error::BadLogin);
@@ -77,8 +86,11 @@ pub async fn login(
     if let Some(address) = address {
         parts.throttle.succeeded(cx.tenant(), address, &typed);
     }
-    let fresh_phc =
-        if checked.stale { Some(parts.pool.hash(cx.tenant(), &login.password).await?) } else { None };
+    let fresh_phc = if checked.stale {
+        Some(parts.pool.hash(cx.tenant(), &login.password).await?)
+    } else {
+        None
+    };
     let roles = roles(cx, user.id).await;
     begin(cx, &user, fresh_phc, parts.tokens, roles).await
 }
@@ -92,22 +104,43 @@ async fn begin(
 ) -> Result<Tokens, Error> {
     let session = SessionId::new(&**cx.clock());
     let (secret, refresh) = (Secret32::random()?, Secret32::random()?);
-    let access =
-        access_token(cx, signer, user.id, &user.username, session, cx.now(), roles)?;
+    let access = access_token(
+        cx,
+        signer,
+        user.id,
+        &user.username,
+        session,
+        cx.now(),
+        roles,
+    )?;
     let mut tx = cx.write().await?;
     // The lock is looked at again: it may have fallen while the password was hashed.
     let still = users::repo::by_id(&mut tx, user.id).await?;
     if still.is_none_or(|user| user.locked_at.is_some()) {
-        tx.commit(acts::session_refuse(Some(user.id), &user.username, Refusal::AccountLocked)).await?;
+        tx.commit(acts::session_refuse(
+            Some(user.id),
+            &user.username,
+            Refusal::AccountLocked,
+        ))
+        .await?;
         return Err(Error::BadLogin);
     }
     if let Some(phc) = fresh_phc {
         users::repo::set_phc(&mut tx, user.id, &phc).await?;
     }
     let expires = cx.now().plus(SESSION_TTL);
-    repo::insert(&mut tx, session, user.id, &secret.hash(), expires, cx.origin.as_ref()).await?;
+    repo::insert(
+        &mut tx,
+        session,
+        user.id,
+        &secret.hash(),
+        expires,
+        cx.origin.as_ref(),
+    )
+    .await?;
     repo::insert_refresh(&mut tx, session, &refresh.hash()).await?;
-    tx.commit(acts::session_begin(user.id, &user.username, session)).await?;
+    tx.commit(acts::session_begin(user.id, &user.username, session))
+        .await?;
     Ok(Tokens {
         user: user.id,
         session,
@@ -123,7 +156,10 @@ async fn refuse(
     typed: &str,
     why: Refusal,
 ) -> Result<(), Error> {
-    cx.write().await?.commit(acts::session_refuse(user, typed, why)).await?;
+    cx.write()
+        .await?
+        .commit(acts::session_refuse(user, typed, why))
+        .await?;
     Ok(())
 }
 

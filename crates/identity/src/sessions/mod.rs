@@ -18,11 +18,11 @@ pub use login::{Login, LoginParts, login, refuse_blocked};
 pub use refresh::refresh;
 
 /// How long an access token is good for.
-pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(300);
+pub const ACCESS_TOKEN_TTL: Duration = Duration::from_mins(5);
 /// How long a session lives at most.
-pub const SESSION_TTL: Duration = Duration::from_secs(12 * 3600);
+pub const SESSION_TTL: Duration = Duration::from_hours(12);
 /// How long a session may be idle.
-pub const IDLE_TTL: Duration = Duration::from_secs(2 * 3600);
+pub const IDLE_TTL: Duration = Duration::from_hours(2);
 
 /// One sign-in of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,9 @@ pub struct Tokens {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,9 @@ pub async fn list(cx: &Cx, user: Option<UserId>) -> Result<Vec<Session>, Error> 
 /// # Errors
 /// [`Error::Unknown`].
 pub async fn show(tx: &mut Tx, id: SessionId) -> Result<Session, Error> {
-    Ok(repo::by_id(tx, id).await?.ok_or(Error::Unknown("session"))?)
+    repo::by_id(tx, id)
+        .await?
+        .ok_or(Error::Unknown("session"))
 }
 
 /// Ends the caller's own session.
@@ -101,9 +105,12 @@ pub async fn logout(cx: &Cx) -> Result<(), Error> {
     let id = cx.principal.session().ok_or(Error::Unknown("session"))?;
     let mut tx = cx.write().await?;
     let session = show(&mut tx, id).await?;
-    let user = users::repo::by_id(&mut tx, session.user).await?.ok_or(Error::Unknown("user"))?;
+    let user = users::repo::by_id(&mut tx, session.user)
+        .await?
+        .ok_or(Error::Unknown("user"))?;
     repo::end(&mut tx, &[id], "signed out").await?;
-    tx.commit(acts::session_end(session.user, &user.username, id)).await?;
+    tx.commit(acts::session_end(session.user, &user.username, id))
+        .await?;
     Ok(())
 }
 
@@ -115,9 +122,17 @@ pub async fn revoke(cx: &Cx, id: SessionId, reason: &str) -> Result<(), Error> {
     let mut tx = cx.write().await?;
     let session = show(&mut tx, id).await?;
     if session.ended_at.is_none() {
-        let user = users::repo::by_id(&mut tx, session.user).await?.ok_or(Error::Unknown("user"))?;
+        let user = users::repo::by_id(&mut tx, session.user)
+            .await?
+            .ok_or(Error::Unknown("user"))?;
         repo::end(&mut tx, &[id], reason).await?;
-        tx.commit(acts::session_revoke(session.user, &user.username, &[id], reason)).await?;
+        tx.commit(acts::session_revoke(
+            session.user,
+            &user.username,
+            &[id],
+            reason,
+        ))
+        .await?;
     }
     Ok(())
 }
@@ -131,11 +146,14 @@ pub async fn revoke_all_in(
     user: UserId,
     reason: &str,
 ) -> Result<Vec<SessionId>, Error> {
-    let person = users::repo::by_id(tx, user).await?.ok_or(Error::Unknown("user"))?;
+    let person = users::repo::by_id(tx, user)
+        .await?
+        .ok_or(Error::Unknown("user"))?;
     let live = repo::live_of(tx, user).await?;
     if !live.is_empty() {
         repo::end(tx, &live, reason).await?;
-        tx.record(acts::session_revoke(user, &person.username, &live, reason)).await?;
+        tx.record(acts::session_revoke(user, &person.username, &live, reason))
+            .await?;
     }
     Ok(live)
 }

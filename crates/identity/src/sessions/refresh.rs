@@ -29,11 +29,16 @@ pub async fn refresh(
     let Some(used) = repo::lock_refresh(&mut tx, id, &hash).await? else {
         return Err(Error::BadCredential);
     };
-    let session = super::show(&mut tx, id).await.map_err(|_| Error::BadCredential)?;
-    let user = users::repo::by_id(&mut tx, session.user).await?.ok_or(Error::BadCredential)?;
+    let session = super::show(&mut tx, id)
+        .await
+        .map_err(|_| Error::BadCredential)?;
+    let user = users::repo::by_id(&mut tx, session.user)
+        .await?
+        .ok_or(Error::BadCredential)?;
     if used.is_some() {
         repo::end(&mut tx, &[id], "refresh token used twice").await?;
-        tx.commit(acts::token_replay(user.id, &user.username, id)).await?;
+        tx.commit(acts::token_replay(user.id, &user.username, id))
+            .await?;
         return Err(Error::BadCredential);
     }
     if session.ended_at.is_some() || session.expires_at <= cx.now() || user.locked_at.is_some() {
@@ -43,10 +48,18 @@ pub async fn refresh(
     repo::use_refresh(&mut tx, &hash).await?;
     repo::insert_refresh(&mut tx, id, &fresh.hash()).await?;
     repo::touch(&mut tx, id).await?;
-    tx.commit(acts::token_refresh(user.id, &user.username, id)).await?;
+    tx.commit(acts::token_refresh(user.id, &user.username, id))
+        .await?;
     let roles = roles(cx, user.id).await;
-    let access =
-        access_token(cx, signer, user.id, &user.username, id, session.created_at, roles)?;
+    let access = access_token(
+        cx,
+        signer,
+        user.id,
+        &user.username,
+        id,
+        session.created_at,
+        roles,
+    )?;
     Ok(Tokens {
         user: user.id,
         session: id,

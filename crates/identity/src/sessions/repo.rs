@@ -71,7 +71,11 @@ pub(crate) async fn by_id(tx: &mut Tx, id: SessionId) -> Result<Option<Session>,
     Ok(row.map(session))
 }
 
-pub(crate) async fn list(tx: &mut Tx, user: Option<UserId>, limit: i64) -> Result<Vec<Session>, Error> {
+pub(crate) async fn list(
+    tx: &mut Tx,
+    user: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<Session>, Error> {
     let tenant = tx.tenant().uuid();
     let rows: Vec<Row> = sqlx::query_as(
         "select id, user_id, created_at, last_seen_at, expires_at, ended_at, address, user_agent from session
@@ -95,7 +99,9 @@ pub(crate) struct CookieRow {
 }
 
 pub(crate) async fn for_cookie(tx: &mut Tx, id: SessionId) -> Result<Option<CookieRow>, Error> {
-    let Some(session) = by_id(tx, id).await? else { return Ok(None) };
+    let Some(session) = by_id(tx, id).await? else {
+        return Ok(None);
+    };
     let tenant = tx.tenant().uuid();
     let row: Option<(Vec<u8>, String, bool, bool)> = sqlx::query_as(
         "select s.secret_hash, u.username, u.locked_at is not null, t.suspended_at is not null
@@ -124,7 +130,10 @@ pub(crate) async fn live_of(tx: &mut Tx, user: UserId) -> Result<Vec<SessionId>,
     .bind(user.uuid())
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.into_iter().map(|(id,)| SessionId::from_uuid(id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id,)| SessionId::from_uuid(id))
+        .collect())
 }
 
 /// Sessions that ended after `since`: their access tokens may not have expired yet.
@@ -136,7 +145,10 @@ pub(crate) async fn ended_since(tx: &mut Tx, since: Timestamp) -> Result<Vec<Ses
             .bind(since.to_offset())
             .fetch_all(tx.conn())
             .await?;
-    Ok(rows.into_iter().map(|(id,)| SessionId::from_uuid(id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id,)| SessionId::from_uuid(id))
+        .collect())
 }
 
 pub(crate) async fn end(tx: &mut Tx, ids: &[SessionId], reason: &str) -> Result<(), Error> {

@@ -30,7 +30,10 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let tenant = TenantId::new(&**cx.clock());
     // The operator acts inside the new tenant: its ledger begins with its own making.
-    let principal = Principal { tenant, ..cx.principal.clone() };
+    let principal = Principal {
+        tenant,
+        ..cx.principal.clone()
+    };
     let within = Cx::new(cx.store.clone(), principal, cx.origin.clone());
     let prepared = users::prepare(&within, owner, pool).await?;
     let mut tx = within.write().await?;

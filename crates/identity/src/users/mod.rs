@@ -41,7 +41,10 @@ pub fn normalise(username: &str) -> Result<String, Error> {
     let length = name.chars().count();
     if length == 0 || length > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         let why = "use 1 to 128 characters without spaces".to_owned();
-        return Err(Error::Unfit { field: "user name", why });
+        return Err(Error::Unfit {
+            field: "user name",
+            why,
+        });
     }
     Ok(name)
 }
@@ -60,13 +63,19 @@ pub struct Prepared {
 pub async fn prepare(cx: &Cx, mut user: NewUser, pool: &HashPool) -> Result<Prepared, Error> {
     user.username = normalise(&user.username)?;
     if !(3..=254).contains(&user.email.chars().count()) || !user.email.contains('@') {
-        return Err(Error::Unfit { field: "email", why: "expected an address with an `@`".into() });
+        return Err(Error::Unfit {
+            field: "email",
+            why: "expected an address with an `@`".into(),
+        });
     }
     if user.display_name.trim().is_empty() {
         user.display_name.clone_from(&user.username);
     }
     if user.display_name.chars().count() > 200 {
-        return Err(Error::Unfit { field: "display name", why: "use at most 200 characters".into() });
+        return Err(Error::Unfit {
+            field: "display name",
+            why: "use at most 200 characters".into(),
+        });
     }
     passwords::judge(&user.password, &user.username)?;
     let phc = pool.hash(cx.tenant(), &user.password).await?;
@@ -80,7 +89,8 @@ pub async fn prepare(cx: &Cx, mut user: NewUser, pool: &HashPool) -> Result<Prep
 pub async fn create_in(tx: &mut WriteTx, cx: &Cx, prepared: Prepared) -> Result<UserId, Error> {
     let id = UserId::new(&**cx.clock());
     repo::insert(tx, id, &prepared.user, &prepared.phc).await?;
-    tx.record(acts::user_create(id, &prepared.user.username)).await?;
+    tx.record(acts::user_create(id, &prepared.user.username))
+        .await?;
     Ok(id)
 }
 
@@ -88,12 +98,16 @@ pub async fn create_in(tx: &mut WriteTx, cx: &Cx, prepared: Prepared) -> Result<
 /// [`Error::Unknown`] if there is no such person in this tenant.
 pub async fn show(cx: &Cx, id: UserId) -> Result<User, Error> {
     let mut tx = cx.read().await?;
-    repo::by_id(&mut tx, id).await?.ok_or(Error::Unknown("user"))
+    repo::by_id(&mut tx, id)
+        .await?
+        .ok_or(Error::Unknown("user"))
 }
 
 /// One person by user name.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Error> {
-    let Ok(username) = normalise(username) else { return Ok(None) };
+    let Ok(username) = normalise(username) else {
+        return Ok(None);
+    };
     Ok(repo::by_username(tx, &username).await?)
 }
 
@@ -101,7 +115,9 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Er
 pub async fn list(cx: &Cx, page: &PageRequest<String>) -> Result<Page<User, String>, Error> {
     let mut tx = cx.read().await?;
     let users = repo::list(&mut tx, page).await?;
-    Ok(Page::from_surplus(users, page.limit, |user| user.username.clone()))
+    Ok(Page::from_surplus(users, page.limit, |user| {
+        user.username.clone()
+    }))
 }
 
 /// Locks a person out: no sign-in, and every token of theirs is refused at once.
@@ -111,7 +127,9 @@ pub async fn list(cx: &Cx, page: &PageRequest<String>) -> Result<Page<User, Stri
 pub async fn lock(cx: &Cx, id: UserId, reason: &str) -> Result<User, Error> {
     let mut tx = cx.write().await?;
     lock_in(&mut tx, id, reason).await?;
-    let user = repo::by_id(&mut tx, id).await?.ok_or(Error::Unknown("user"))?;
+    let user = repo::by_id(&mut tx, id)
+        .await?
+        .ok_or(Error::Unknown("user"))?;
     tx.commit_progress().await?;
     Ok(user)
 }
@@ -126,7 +144,8 @@ pub async fn lock_in(tx: &mut WriteTx, id: UserId, reason: &str) -> Result<bool,
         return Ok(false);
     }
     repo::set_lock(tx, id, Some(reason)).await?;
-    tx.record(acts::user_lock(id, &user.username, reason)).await?;
+    tx.record(acts::user_lock(id, &user.username, reason))
+        .await?;
     Ok(true)
 }
 
@@ -135,7 +154,9 @@ pub async fn lock_in(tx: &mut WriteTx, id: UserId, reason: &str) -> Result<bool,
 pub async fn unlock(cx: &Cx, id: UserId, reason: &str) -> Result<User, Error> {
     let mut tx = cx.write().await?;
     unlock_in(&mut tx, id, reason).await?;
-    let user = repo::by_id(&mut tx, id).await?.ok_or(Error::Unknown("user"))?;
+    let user = repo::by_id(&mut tx, id)
+        .await?
+        .ok_or(Error::Unknown("user"))?;
     tx.commit_progress().await?;
     Ok(user)
 }
@@ -150,6 +171,7 @@ pub async fn unlock_in(tx: &mut WriteTx, id: UserId, reason: &str) -> Result<boo
         return Ok(false);
     }
     repo::set_lock(tx, id, None).await?;
-    tx.record(acts::user_unlock(id, &user.username, reason)).await?;
+    tx.record(acts::user_unlock(id, &user.username, reason))
+        .await?;
     Ok(true)
 }

@@ -5,7 +5,15 @@ use uuid::Uuid;
 
 use super::{NewUser, User};
 
-type Row = (Uuid, String, String, String, OffsetDateTime, Option<OffsetDateTime>, Option<String>);
+type Row = (
+    Uuid,
+    String,
+    String,
+    String,
+    OffsetDateTime,
+    Option<OffsetDateTime>,
+    Option<String>,
+);
 
 fn user((id, username, email, display_name, created_at, locked_at, lock_reason): Row) -> User {
     User {
@@ -19,7 +27,12 @@ fn user((id, username, email, display_name, created_at, locked_at, lock_reason):
     }
 }
 
-pub(crate) async fn insert(tx: &mut Tx, id: UserId, user: &NewUser, phc: &str) -> Result<(), Error> {
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: UserId,
+    user: &NewUser,
+    phc: &str,
+) -> Result<(), Error> {
     let (tenant, now) = (tx.tenant().uuid(), tx.now().to_offset());
     sqlx::query(
         "insert into app_user (tenant_id, id, username, email, display_name, password_phc, password_changed_at, created_at)
@@ -126,5 +139,8 @@ pub(crate) async fn locked(tx: &mut Tx) -> Result<Vec<UserId>, Error> {
             .bind(tenant)
             .fetch_all(tx.conn())
             .await?;
-    Ok(rows.into_iter().map(|(id,)| UserId::from_uuid(id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id,)| UserId::from_uuid(id))
+        .collect())
 }

@@ -26,7 +26,9 @@ impl Signer for TestKey {
 }
 
 fn bodies(n: u64) -> Vec<String> {
-    (0..n).map(|i| format!("{{\"id\":\"id-{i}\",\"what\":\"entry {i}\"}}")).collect()
+    (0..n)
+        .map(|i| format!("{{\"id\":\"id-{i}\",\"what\":\"entry {i}\"}}"))
+        .collect()
 }
 
 fn export(bodies: &[String]) -> String {
@@ -73,23 +75,29 @@ fn a_whole_export_verifies() {
 #[test]
 fn the_checkpoint_is_read_by_a_foreign_verifier() {
     let key = TestKey::new();
-    let checkpoint = Checkpoint { origin: "o".into(), size: 3, root: leaf_hash(b"x") };
+    let checkpoint = Checkpoint {
+        origin: "o".into(),
+        size: 3,
+        root: leaf_hash(b"x"),
+    };
     let note = checkpoint.sign(&key).unwrap();
     let foreign =
         signed_note::StandardVerifier::new(&VerifierKey::of(&key).unwrap().to_string()).unwrap();
     let parsed = signed_note::Note::from_bytes(note.as_bytes()).unwrap();
-    let (verified, _) =
-        parsed.verify(&signed_note::VerifierList::new(vec![Box::new(foreign)])).unwrap();
+    let (verified, _) = parsed
+        .verify(&signed_note::VerifierList::new(vec![Box::new(foreign)]))
+        .unwrap();
     assert_eq!(verified.len(), 1);
 }
 
 #[test]
 fn a_removed_entry_is_named() {
     let text = export(&bodies(5));
-    let without: String = text.lines().enumerate().filter(|(n, _)| *n != 3).fold(
-        String::new(),
-        |text, (_, line)| text + line + "\n",
-    );
+    let without: String = text
+        .lines()
+        .enumerate()
+        .filter(|(n, _)| *n != 3)
+        .fold(String::new(), |text, (_, line)| text + line + "\n");
     let report = check(&without);
     assert_eq!(report.faults[0].index, Some(2));
 }
@@ -104,16 +112,31 @@ fn an_entry_rewritten_with_its_leaf_is_found_by_the_root() {
     line.leaf = leaf_hash(forged.as_bytes()).to_string().into();
     lines[2] = serde_json::to_string(&line).unwrap();
     let report = check(&(lines.join("\n") + "\n"));
-    assert!(report.faults.iter().any(|f| f.what.contains("root")), "{:?}", report.faults);
+    assert!(
+        report.faults.iter().any(|f| f.what.contains("root")),
+        "{:?}",
+        report.faults
+    );
 }
 
 #[test]
 fn an_earlier_checkpoint_must_be_the_beginning() {
     let all = bodies(9);
-    let root = |n: usize| root_of(&all[..n].iter().map(|b| leaf_hash(b.as_bytes())).collect::<Vec<_>>());
+    let root = |n: usize| {
+        root_of(
+            &all[..n]
+                .iter()
+                .map(|b| leaf_hash(b.as_bytes()))
+                .collect::<Vec<_>>(),
+        )
+    };
     let earlier = |n: usize, root| Expect {
         key: None,
-        earlier: Some(Checkpoint { origin: "o".into(), size: n as u64, root }),
+        earlier: Some(Checkpoint {
+            origin: "o".into(),
+            size: n as u64,
+            root,
+        }),
     };
     assert!(verify(export(&all).as_bytes(), &earlier(4, root(4))).is_whole());
     assert!(!verify(export(&all).as_bytes(), &earlier(4, root(5))).is_whole());
@@ -123,7 +146,13 @@ fn an_earlier_checkpoint_must_be_the_beginning() {
 #[test]
 fn another_key_is_refused_when_one_is_pinned() {
     let pinned = VerifierKey::new("test", [1; 32]).unwrap();
-    let report = verify(export(&bodies(1)).as_bytes(), &Expect { key: Some(pinned), earlier: None });
+    let report = verify(
+        export(&bodies(1)).as_bytes(),
+        &Expect {
+            key: Some(pinned),
+            earlier: None,
+        },
+    );
     assert!(report.faults[0].what.contains("expected"));
 }
 

@@ -162,7 +162,11 @@ async fn queue(
     let mut others = Vec::new();
     for playbook in matching {
         for step in &playbook.steps {
-            let list = if step.action.is_containment() { &mut containments } else { &mut others };
+            let list = if step.action.is_containment() {
+                &mut containments
+            } else {
+                &mut others
+            };
             list.push((playbook, step));
         }
     }

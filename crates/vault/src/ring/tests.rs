@@ -12,7 +12,10 @@ fn a_ring_is_made_once_and_read_back() {
     let made = KeyRing::load_or_create(&path, &clock()).unwrap();
     let read = KeyRing::load_or_create(&path, &clock()).unwrap();
     assert_eq!(format!("{made:?}"), format!("{read:?}"));
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -31,9 +34,21 @@ fn a_truncated_or_strange_file_is_refused_and_kept() {
     let path = folder.path().join("keys.json");
     KeyRing::load_or_create(&path, &clock()).unwrap();
     let whole = fs::read_to_string(&path).unwrap();
-    for text in [&whole[..whole.len() / 2], "", "{}", r#"{"version":2,"keys":[]}"#, r#"{"version":1,"keys":[]}"#] {
+    for text in [
+        &whole[..whole.len() / 2],
+        "",
+        "{}",
+        r#"{"version":2,"keys":[]}"#,
+        r#"{"version":1,"keys":[]}"#,
+    ] {
         fs::write(&path, text).unwrap();
-        assert!(matches!(KeyRing::load_or_create(&path, &clock()), Err(Error::Damaged { .. })), "{text}");
+        assert!(
+            matches!(
+                KeyRing::load_or_create(&path, &clock()),
+                Err(Error::Damaged { .. })
+            ),
+            "{text}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 }
