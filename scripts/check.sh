@@ -10,7 +10,7 @@ cargo fmt --all -- --check
 step 'cargo clippy -D warnings'
 cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'cargo deny check bans licenses sources'
-cargo deny --offline --log-level error check bans licenses sources
+cargo deny --locked --log-level error check bans licenses sources
 step 'shellcheck'
 git ls-files -z '*.sh' '.ci/run' | xargs -0 shellcheck
 step 'hubctl content check'

@@ -11,6 +11,9 @@ async fn main() -> anyhow::Result<()> {
     if hub_benches::bare::is_child() {
         return hub_benches::bare::serve().await;
     }
+    if hub_benches::served::delegated()? {
+        return Ok(());
+    }
     let served = Served::start(&Setting::default())?;
     served.enrol().await?;
     let bare = Bare::start("{}")?;

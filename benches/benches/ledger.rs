@@ -61,7 +61,9 @@ fn export(entries: usize) -> anyhow::Result<(String, Duration)> {
             .iter()
             .map(|(_, body)| leaf_hash(body.as_bytes()))
             .collect();
-        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in &leaves {
+            tree.push(*leaf);
+        }
         hashing += started.elapsed();
         for (n, ((id, body), leaf)) in bodies.iter().zip(&leaves).enumerate() {
             let line = Line {

@@ -17,6 +17,9 @@ const AT_ONCE: usize = 8;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if hub_benches::served::delegated()? {
+        return Ok(());
+    }
     let logins = size("HUB_BENCH_LOGINS", 400)?;
     let served = Served::start(&Setting::default())?;
     served.enrol().await?;

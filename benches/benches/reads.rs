@@ -17,6 +17,9 @@ async fn main() -> anyhow::Result<()> {
     if hub_benches::bare::is_child() {
         return hub_benches::bare::serve().await;
     }
+    if hub_benches::served::delegated()? {
+        return Ok(());
+    }
     let requests = size("HUB_BENCH_REQUESTS", 80_000)?;
     // The limit per credential would be what is measured otherwise.
     let setting = Setting::default()

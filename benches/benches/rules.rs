@@ -92,8 +92,9 @@ fn measure(
     let mut spent = Spent::default();
     for round in 0..rounds {
         let mut copy = events.to_vec();
-        copy.iter_mut()
-            .for_each(|event| event.time = event.time.plus(PAUSE * round));
+        for event in &mut copy {
+            event.time = event.time.plus(PAUSE * round);
+        }
         let ids: Vec<String> = (0..copy.len()).map(|n| format!("{round}/{n}")).collect();
         let before = thread_time()?;
         for (event, id) in copy.iter_mut().zip(&ids) {

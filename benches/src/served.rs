@@ -1,11 +1,44 @@
 //! The real server in a process of its own with its private, durable database.
 
+use std::process::{Command, Stdio};
+
 use anyhow::{Context as _, ensure};
 use hub_testkit::hub::{Hub, Setting};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Without `HUB_BIN`, builds the server optimised, as it is shipped, and runs this program again with it. Answers whether
+/// it did, and so whether the caller is done: what tests build by themselves is not worth measuring.
+///
+/// # Errors
+/// If the server does not build, or the second run fails.
+pub fn delegated() -> anyhow::Result<bool> {
+    if std::env::var_os("HUB_BIN").is_some() {
+        return Ok(false);
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--package", "security-hub"])
+        .args(["--bin", "security-hub", "--message-format", "json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the server does not build");
+    let messages = String::from_utf8(output.stdout)?;
+    let binary = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message.get("executable")?.as_str().map(str::to_owned))
+        .next_back()
+        .context("cargo built no executable")?;
+    let status = Command::new(std::env::current_exe()?)
+        .env("HUB_BIN", binary)
+        .status()?;
+    ensure!(status.success(), "the measurement failed");
+    Ok(true)
+}
 
 /// A server that goes in good order, so that its database goes with it.
 #[derive(Debug)]
@@ -24,7 +57,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    /// Starts `HUB_BIN`, or what cargo builds now.
+    /// Starts `HUB_BIN`; see [`delegated`].
     ///
     /// # Errors
     /// If it does not come up.

@@ -1,7 +1,7 @@
 //! Decisions. Grants are read once per person and kept until a role of their tenant changes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
@@ -11,6 +11,7 @@ use hub_store::{Committed, Store};
 
 use crate::action::Action;
 use crate::error::Error;
+use crate::grants::{Cache, Grants};
 use crate::policies::Policies;
 use crate::roles;
 
@@ -48,22 +49,13 @@ pub struct Decision {
     pub policies: Vec<String>,
 }
 
-/// What a person holds.
-#[derive(Debug)]
-pub(crate) struct Grants {
-    pub(crate) roles: Vec<String>,
-    pub(crate) permissions: BTreeSet<String>,
-    entities: Entities,
-    uid: EntityUid,
-}
-
 /// Makes decisions; deny by default.
 pub struct Authorizer {
     store: Store,
     policies: Policies,
     engine: cedar_policy::Authorizer,
     names: Names,
-    grants: RwLock<HashMap<(TenantId, UserId), Arc<Grants>>>,
+    known: Cache,
 }
 
 impl std::fmt::Debug for Authorizer {
@@ -107,9 +99,6 @@ fn invalid(field: &str, why: &str) -> Error {
     }
 }
 
-/// Grants kept at most; beyond it all are read anew.
-const MOST: usize = 100_000;
-
 impl Authorizer {
     /// With the built-in policies.
     ///
@@ -121,11 +110,11 @@ impl Authorizer {
             policies: Policies::built_in()?,
             engine: cedar_policy::Authorizer::new(),
             names: Names::new()?,
-            grants: RwLock::default(),
+            known: Cache::default(),
         })
     }
 
-    /// Whether the principal may do that to the resource.
+    /// Whether the principal may do that to the resource. Answers without waiting once a person's grants are known.
     ///
     /// # Errors
     /// [`Error::Store`] if grants are not known yet and the database does not answer. An error is never a permit.
@@ -193,9 +182,18 @@ impl Authorizer {
     /// Forgets what a committed act made stale.
     pub fn apply(&self, committed: &Committed) {
         if matches!(committed.operation, "role.assign" | "role.update") {
-            let mut grants = self.grants.write().unwrap_or_else(PoisonError::into_inner);
-            grants.retain(|(tenant, _), _| *tenant != committed.tenant);
+            self.forget(committed.tenant);
         }
+    }
+
+    /// Forgets all grants: for whoever may have missed an act.
+    pub fn forget_all(&self) {
+        self.known.forget_all();
+    }
+
+    /// Forgets the grants of a tenant whose roles were changed just now, so that the change counts when it is told.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        self.known.forget(tenant);
     }
 
     pub(crate) async fn grants(
@@ -203,12 +201,11 @@ impl Authorizer {
         tenant: TenantId,
         user: UserId,
     ) -> Result<Arc<Grants>, Error> {
-        {
-            let known = self.grants.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(grants) = known.get(&(tenant, user)) {
-                return Ok(Arc::clone(grants));
-            }
-        }
+        let (holder, now) = ((tenant, user), self.store.clock().now());
+        let miss = match self.known.find(holder, now) {
+            Ok(grants) => return Ok(grants),
+            Err(miss) => miss,
+        };
         let (roles, permissions) = {
             let mut tx = self.store.read(tenant).await?;
             roles::held(&mut tx, user).await?
@@ -224,11 +221,7 @@ impl Authorizer {
             entities,
             uid,
         });
-        let mut known = self.grants.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.clear();
-        }
-        known.insert((tenant, user), Arc::clone(&grants));
+        self.known.keep(miss, holder, now, &grants);
         Ok(grants)
     }
 

@@ -25,6 +25,13 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn unfit_name() -> Self {
+        Self::Invalid {
+            field: "name".into(),
+            why: "must be 1 to 63 lower-case letters, digits, `_` and `-`, a letter first".into(),
+        }
+    }
+
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid { .. } | Self::UnknownRole(_) => ErrorKind::Invalid,
@@ -41,11 +48,7 @@ impl From<hub_store::Error> for Error {
     fn from(error: hub_store::Error) -> Self {
         match error.constraint() {
             Some("user_role_tenant_id_user_id_fkey") => Self::UnknownUser,
-            Some("role_name_form") => Self::Invalid {
-                field: "name".into(),
-                why: "must be 1 to 63 lower-case letters, digits, `_` and `-`, a letter first"
-                    .into(),
-            },
+            Some("role_name_form") => Self::unfit_name(),
             _ => Self::Store(error),
         }
     }

@@ -7,6 +7,7 @@ pub mod action;
 pub mod authorizer;
 pub mod error;
 pub mod evaluation;
+mod grants;
 pub mod policies;
 pub mod roles;
 

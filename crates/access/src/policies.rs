@@ -1,5 +1,6 @@
 //! The policies: parsed and validated against their schema before any is used; every fault is told with its place.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
@@ -43,38 +44,30 @@ impl Policies {
     /// Policies and schema from (file, text) pairs.
     ///
     /// # Errors
-    /// [`Error::Policies`] with every fault.
+    /// [`Error::Policies`] with every fault of both.
     pub fn parse(policies: (&str, &str), schema: (&str, &str)) -> Result<Self, Error> {
-        let fault = |file: &str, line, what: String| Fault {
-            file: file.to_owned(),
-            line,
-            what,
-        };
-        let schema = match Schema::from_cedarschema_str(schema.1) {
-            Ok((schema, _warnings)) => schema,
-            Err(error) => return Err(Error::Policies(vec![fault(schema.0, 0, error.to_string())])),
-        };
-        let set = PolicySet::from_str(policies.1).map_err(|errors| {
-            let faults = errors.iter().map(|error| {
-                let at = miette_line(error, policies.1);
-                fault(policies.0, at, error.to_string())
-            });
-            Error::Policies(faults.collect())
-        })?;
-        let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
-        let faults: Vec<Fault> = result
-            .validation_errors()
-            .map(|error| fault(policies.0, 0, error.to_string()))
-            .chain(
-                result
-                    .validation_warnings()
-                    .map(|warning| fault(policies.0, 0, warning.to_string())),
-            )
-            .collect();
-        if faults.is_empty() {
-            Ok(Self { set })
-        } else {
-            Err(Error::Policies(faults))
+        let mut faults = Vec::new();
+        let rules = Schema::from_cedarschema_str(schema.1)
+            .map(|(rules, _warnings)| rules)
+            .map_err(|error| faults.push(Fault::at(schema, &error)))
+            .ok();
+        let set = PolicySet::from_str(policies.1)
+            .map_err(|errors| faults.extend(errors.iter().map(|e| Fault::at(policies, e))))
+            .ok();
+        if let Some(set) = &set {
+            faults.extend(unnamed(policies, set));
+        }
+        if let (Some(rules), Some(set)) = (rules, &set) {
+            let result = Validator::new(rules).validate(set, ValidationMode::Strict);
+            faults.extend(result.validation_errors().map(|e| Fault::at(policies, e)));
+            faults.extend(result.validation_warnings().map(|w| Fault::at(policies, w)));
+        }
+        match set {
+            Some(set) if faults.is_empty() => Ok(Self { set }),
+            _ => {
+                faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+                Err(Error::Policies(faults))
+            }
         }
     }
 
@@ -86,15 +79,51 @@ impl Policies {
     }
 }
 
-/// The line at which a parse error begins.
-fn miette_line<E: std::error::Error>(error: &E, text: &str) -> usize {
-    // Cedar's display names the offending token; the line is found by the offset it reports, if it reports one.
-    let shown = error.to_string();
-    let token = shown.split('`').nth(1).unwrap_or_default();
-    match (token.is_empty(), text.find(token)) {
-        (false, Some(at)) => text.get(..at).unwrap_or_default().matches('\n').count() + 1,
-        _ => 0,
+impl Fault {
+    /// What Cedar says, with the line that it points at.
+    fn at(file: (&str, &str), error: &dyn miette::Diagnostic) -> Self {
+        let offset = error
+            .labels()
+            .and_then(|mut labels| labels.next())
+            .map(|l| l.offset());
+        Self {
+            file: file.0.to_owned(),
+            line: offset.map_or(0, |offset| line_of(file.1, offset)),
+            what: error.to_string(),
+        }
     }
+}
+
+/// The line, from 1, that holds the byte at `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
+}
+
+/// Policies without an `@id`, or with another's: a decision could not say by which policy it was made.
+fn unnamed(file: (&str, &str), set: &PolicySet) -> Vec<Fault> {
+    let mut names = BTreeSet::new();
+    let mut faults = Vec::new();
+    for policy in set.policies() {
+        let what = match set.annotation(policy.id(), "id") {
+            None => "a policy has no @id".to_owned(),
+            Some(name) if names.insert(name) => continue,
+            Some(name) => format!("two policies have the @id \"{name}\""),
+        };
+        let line = file
+            .1
+            .find(&policy.to_string())
+            .map_or(0, |offset| line_of(file.1, offset));
+        faults.push(Fault {
+            file: file.0.to_owned(),
+            line,
+            what,
+        });
+    }
+    faults
 }
 
 #[cfg(test)]
@@ -109,14 +138,50 @@ mod tests {
         }
     }
 
+    fn faults(policies: &str, schema: &str) -> Vec<(String, usize, String)> {
+        match Policies::parse(("mine.cedar", policies), ("mine.cedarschema", schema)) {
+            Err(Error::Policies(faults)) => faults
+                .into_iter()
+                .map(|f| (f.file, f.line, f.what))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_policy_that_does_not_fit_the_schema_is_refused() {
-        let text = "permit (principal is Hub::User, action, resource) when { principal.nope };";
-        let error = Policies::parse(("mine.cedar", text), SCHEMA).unwrap_err();
-        let Error::Policies(faults) = error else {
-            panic!("{error}")
-        };
-        assert!(faults[0].what.contains("nope"), "{faults:?}");
-        assert!(Policies::parse(("mine.cedar", "permit ("), SCHEMA).is_err());
+    fn a_policy_that_does_not_fit_the_schema_is_told_with_its_line() {
+        let text = "@id(\"a\")\npermit (principal is Hub::User, action, resource)\nwhen { principal.nope };";
+        let found = faults(text, SCHEMA.1);
+        assert_eq!((found.len(), found[0].1), (1, 3), "{found:?}");
+        assert!(found[0].2.contains("nope"), "{found:?}");
+    }
+
+    #[test]
+    fn every_fault_of_both_files_is_told() {
+        let found = faults(
+            "permit (\n  principal, action, resource\n) when { 1 + };",
+            "entity User {\n x: };",
+        );
+        let places: Vec<(&str, usize)> = found
+            .iter()
+            .map(|(file, line, _)| (file.as_str(), *line))
+            .collect();
+        assert_eq!(
+            places,
+            [("mine.cedar", 3), ("mine.cedarschema", 2)],
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn policies_have_names_of_their_own() {
+        let rule = "permit (principal is Hub::System, action, resource);";
+        let found = faults(
+            &format!("@id(\"a\")\n{rule}\n@id(\"a\")\n{rule}\n\n{rule}"),
+            SCHEMA.1,
+        );
+        let what: Vec<&str> = found.iter().map(|(_, _, what)| what.as_str()).collect();
+        assert_eq!(what.len(), 2, "{found:?}");
+        assert!(what.contains(&"a policy has no @id"), "{found:?}");
     }
 }

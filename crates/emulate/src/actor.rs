@@ -243,10 +243,10 @@ impl Actor {
             let pair = text.split(';').next().unwrap_or_default();
             match pair.split_once('=') {
                 Some((name, value)) if name.ends_with("hub_session") => {
-                    self.session = Some(value.to_owned())
+                    self.session = Some(value.to_owned());
                 }
                 Some((name, value)) if name.ends_with("hub_device") => {
-                    self.device = Some(value.to_owned())
+                    self.device = Some(value.to_owned());
                 }
                 _ => {}
             }

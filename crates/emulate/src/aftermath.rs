@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hub_base::Timestamp;
@@ -13,7 +14,7 @@ use crate::attacks::Attack;
 use crate::benign;
 use crate::error::Error;
 use crate::judge::{self, Incident};
-use crate::population::{Cast, Person};
+use crate::population::{Cast, OPERATIONS, Person};
 use crate::report::{Promptness, Release};
 use crate::scenario::{AttackKind, Scenario};
 
@@ -126,6 +127,36 @@ fn time(body: &Value, name: &str) -> Option<Timestamp> {
 
 fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<u64> {
     u64::try_from(to?.since(from?).as_millis()).ok()
+}
+
+/// Whether the owner can open the console from where this runs and stays let in; if not, what happened. The last thing
+/// asked: who is thrown out here can ask nothing more.
+///
+/// # Errors
+/// [`Error::Unreachable`].
+pub(crate) async fn console(cast: &Cast) -> Result<Option<String>, Error> {
+    let mut desk = Actor::new(&cast.stage, OPERATIONS, "Mozilla/5.0 (console)")?;
+    let opened = desk
+        .sign_in(&cast.tenant, "owner", &cast.owner_password)
+        .await?;
+    if !opened.succeeded() {
+        return Ok(Some(format!(
+            "owner (signing in to the console answered {})",
+            opened.status
+        )));
+    }
+    // Containment follows a sign-in, it does not precede it.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let reply = desk.send(Method::GET, "/api/v2/me", None).await?;
+        if !reply.succeeded() {
+            return Ok(Some(format!(
+                "owner (thrown out of the console with {})",
+                reply.status
+            )));
+        }
+    }
+    Ok(None)
 }
 
 /// How many of an attacker's sessions and keys still open a door, tried from an address that nobody has blocked: to have

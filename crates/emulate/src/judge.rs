@@ -182,3 +182,107 @@ pub fn all(
     let strange = strange.map(|(incident, _)| format!("{}: {}", incident.number, incident.title));
     (verdicts.collect(), strange.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::attacks::Shot;
+    use crate::scenario::Scenario;
+
+    fn at(second: u32) -> Timestamp {
+        format!("2026-11-23T10:00:{second:02}Z").parse().unwrap()
+    }
+
+    /// An attack from one address on one person.
+    fn attack(id: &str, address: &str, victim: &str) -> Attack {
+        let scenario = Scenario::built_in().unwrap();
+        let spec = scenario.attacks.iter().find(|spec| spec.id == id).unwrap();
+        let truth = Truth {
+            addresses: vec![address.parse().unwrap()],
+            victims: vec![victim.to_owned()],
+            began: Some(at(0)),
+            shots: [(1, true), (3, true), (9, false)]
+                .map(|(second, succeeded)| Shot {
+                    at: at(second),
+                    succeeded,
+                })
+                .to_vec(),
+            ..Truth::default()
+        };
+        Attack {
+            spec: spec.clone(),
+            truth: Arc::new(std::sync::Mutex::new(truth)),
+        }
+    }
+
+    fn incident(number: i64, entities: &[&str]) -> Incident {
+        let entities: Vec<_> = entities
+            .iter()
+            .map(|value| json!({"value": value}))
+            .collect();
+        let body = json!({"id": number.to_string(), "number": number, "title": "t", "entities": entities,
+            // The hub may call it what it likes.
+            "techniques": ["T9999"], "opened_at": at(1), "contained_at": at(2)});
+        Incident::read(&body).unwrap()
+    }
+
+    #[test]
+    fn an_incident_is_of_the_attack_whose_address_it_holds() {
+        let attacks = [
+            attack("spray", "127.90.0.1", "ada"),
+            attack("takeover", "127.92.0.1", "eve"),
+        ];
+        let cases: [(&[&str], Option<usize>); 6] = [
+            (&["127.90.0.1"], Some(0)),
+            (&["eve"], Some(1)),
+            // An address weighs more than people: a spray touches many who are aimed at otherwise.
+            (&["127.90.0.1", "eve"], Some(0)),
+            (&["127.92.0.1", "ada"], Some(1)),
+            (&["somebody else"], None),
+            (&[], None),
+        ];
+        for (entities, expected) in cases {
+            assert_eq!(
+                attribute(&incident(1, entities), &attacks),
+                expected,
+                "{entities:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_verdict_counts_from_the_first_hostile_request() {
+        let attacks = [attack("spray", "127.90.0.1", "ada")];
+        let seen = [incident(1, &["127.90.0.1"]), incident(2, &["nobody"])];
+        let (verdicts, strange) = all(&attacks, &seen, &[0]);
+        let [verdict] = verdicts.as_slice() else {
+            panic!("one verdict")
+        };
+        assert_eq!(
+            (verdict.detect_ms, verdict.contain_ms),
+            (Some(1000), Some(2000))
+        );
+        let counts = (verdict.requests, verdict.succeeded, verdict.succeeded_after);
+        assert_eq!(counts, (3, 2, 1));
+        assert!(verdict.is_good());
+        assert_eq!(strange, ["2: t"]);
+    }
+
+    #[test]
+    fn two_incidents_or_a_way_in_left_are_not_good() {
+        let attacks = [attack("spray", "127.90.0.1", "ada")];
+        let twice = [incident(1, &["127.90.0.1"]), incident(2, &["ada"])];
+        assert!(!all(&attacks, &twice, &[0]).0.iter().all(Verdict::is_good));
+        assert!(
+            !all(&attacks, &twice[..1], &[1])
+                .0
+                .iter()
+                .all(Verdict::is_good)
+        );
+        assert!(!all(&attacks, &[], &[0]).0.iter().all(Verdict::is_good));
+    }
+}

@@ -63,6 +63,8 @@ const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
 ];
+/// Where whoever runs the emulation sits, and will open the console.
+pub(crate) const OPERATIONS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// API calls under way at once while the population is made.
 const AT_ONCE: usize = 8;
 
@@ -101,11 +103,11 @@ pub async fn make(
     let owner_password = word(&mut secret, 24);
     let tenant = tenant(scenario, operator, &owner_password).await?;
     let home = scenario
-        .places
+        .population
+        .homes
         .first()
-        .map_or(IpAddr::from([127, 0, 0, 1]), |place| {
-            place.address(60_000 / 250).into()
-        });
+        .and_then(|name| scenario.place(name));
+    let home = home.map_or(OPERATIONS, |place| place.address(60_000 / 250).into());
     let mut owner = Actor::new(stage, home, BROWSERS[0])?;
     let reply = owner.sign_in(&tenant, "owner", &owner_password).await?;
     expect_status(&reply, "/api/v2/login", 200)?;

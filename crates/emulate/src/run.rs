@@ -89,9 +89,10 @@ pub async fn run(scenario: &Scenario, access: &Access, tell: Listener) -> Result
     });
     let incidents = incidents(&cast.owner).await?;
     let promptness = aftermath::promptness(&cast.owner, &incidents).await?;
-    let false_positives = aftermath::wronged(&cast, &attacks, scenario).await?;
+    let mut false_positives = aftermath::wronged(&cast, &attacks, scenario).await?;
     let release = aftermath::release_one(&cast, &attacks, &incidents).await?;
     let footholds = aftermath::footholds(&attacks).await?;
+    false_positives.extend(aftermath::console(&cast).await?);
     let (verdicts, unexplained) = judge::all(&attacks, &incidents, &footholds);
     let report = Report {
         scenario: scenario.name.clone(),

@@ -145,7 +145,7 @@ impl Scenario {
                 file: file.to_owned(),
                 line: at.as_ref().map_or(0, serde_yaml_ng::Location::line),
                 column: at.as_ref().map_or(0, serde_yaml_ng::Location::column),
-                what: error.to_string(),
+                what: without_place(&error.to_string()),
             }
         })?;
         scenario.check().map_err(|what| Error::Content {
@@ -167,8 +167,8 @@ impl Scenario {
         let mut octets: Vec<u8> = self.places.iter().map(|place| place.octet).collect();
         octets.sort_unstable();
         octets.dedup();
-        if octets.len() != self.places.len() || octets.first() == Some(&0) {
-            return Err("each place needs an octet of its own, 1 to 255".to_owned());
+        if octets.len() != self.places.len() {
+            return Err("each place needs an octet of its own".to_owned());
         }
         let named = self
             .population
@@ -210,6 +210,12 @@ impl Scenario {
     pub fn place(&self, name: &str) -> Option<&Place> {
         self.places.iter().find(|place| place.name == name)
     }
+}
+
+/// A message of the YAML reader without the place at its end, which is told apart.
+fn without_place(message: &str) -> String {
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    message.get(..end).unwrap_or(message).to_owned()
 }
 
 /// The JSON Schema of scenario files.

@@ -41,7 +41,7 @@ impl Client {
             None => std::env::var("HUB_TOKEN").ok().map(SecretString::from),
         };
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(120))
+            .timeout(Duration::from_mins(2))
             .user_agent(concat!("hubctl/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::new(Exit::Bug, error))?;
@@ -65,6 +65,22 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call(Method::GET, path, None).await
+    }
+
+    /// One list from its first page to its last; values of the query may be anything.
+    pub(crate) async fn all(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = self
+                .find(path, &[query, &[("after", after.as_str())]].concat())
+                .await?;
+            items.extend(list(&page, "items"));
+            after = field(&page, "next");
+            if after.is_empty() {
+                return Ok(serde_json::json!({ "items": items }));
+            }
+        }
     }
 
     /// Like [`Client::get`], with a query whose values may be anything.

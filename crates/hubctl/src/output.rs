@@ -87,10 +87,10 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         let mut text = format!("error: {}", failure.error);
         for cause in failure.error.chain().skip(1) {
-            text.push_str(&format!("\n  because: {cause}"));
+            text = format!("{text}\n  because: {cause}");
         }
         if let Some(help) = &failure.help {
-            text.push_str(&format!("\n  help: {help}"));
+            text = format!("{text}\n  help: {help}");
         }
         self.note(&text);
     }

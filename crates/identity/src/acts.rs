@@ -45,8 +45,14 @@ impl Refusal {
     }
 }
 
+/// What a stranger typed, bounded and printable: it goes into the ledger, logs and pages.
+fn typed(name: &str) -> String {
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().take(128).map(printable).collect()
+}
+
 pub(crate) fn session_refuse(id: Option<UserId>, name: &str, why: Refusal) -> Act {
-    let name: String = name.chars().take(128).collect();
+    let name = typed(name);
     let act = Act::new("session.refuse", Class::Authentication, 1, "auth")
         .outcome(Outcome::Failure)
         .with("status_detail", why.detail())
@@ -124,7 +130,7 @@ pub(crate) fn password_change(id: UserId, name: &str) -> Act {
 
 /// `id` is `None` when no such account exists; a stranger cannot tell.
 pub(crate) fn password_forgot(id: Option<UserId>, name: &str) -> Act {
-    let name: String = name.chars().take(128).collect();
+    let name = typed(name);
     let act = account("password.forgot", 4, "auth").with("user.name", name);
     match id {
         Some(id) => act.with("user.uid", id.to_string()),

@@ -13,7 +13,7 @@ pub const REFRESH_PREFIX: &str = "shr_";
 /// What a password-reset token begins with.
 pub const RESET_PREFIX: &str = "shp_";
 
-/// A parsed credential: 80 characters of base64url for tenant, id and secret.
+/// A parsed credential: 86 characters of base64url for tenant, id and secret.
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub tenant: TenantId,
@@ -89,6 +89,36 @@ mod tests {
             prop_assert!(parts.secret.hash().matches(&secret));
             prop_assert_eq!(tenant_of(&text), Some(tenant));
             prop_assert!(parse(&text, REFRESH_PREFIX).is_none());
+        }
+
+        #[test]
+        fn each_kind_is_read_as_its_own_kind_only(bytes in any::<[u8; 64]>()) {
+            let tenant = TenantId::from_uuid(Uuid::from_slice(&bytes[..16]).unwrap());
+            let id = Uuid::from_slice(&bytes[16..32]).unwrap();
+            let secret = Secret32::from_bytes(bytes[32..].try_into().unwrap());
+            let session = SessionId::from_uuid(id);
+            let forms = [
+                (cookie(tenant, session, &secret), ""),
+                (refresh(tenant, session, &secret), REFRESH_PREFIX),
+                (reset(tenant, id, &secret), RESET_PREFIX),
+            ];
+            for (text, own) in &forms {
+                for prefix in ["", API_KEY_PREFIX, REFRESH_PREFIX, RESET_PREFIX] {
+                    prop_assert_eq!(parse(text, prefix).is_some(), prefix == *own);
+                }
+                let parts = parse(text, own).unwrap();
+                prop_assert_eq!(encode(own, parts.tenant, parts.id, &parts.secret), text.as_str());
+                prop_assert_eq!(tenant_of(text), Some(tenant));
+            }
+        }
+
+        #[test]
+        fn a_credential_has_one_text_form_only(text in "(shk_)?[A-Za-z0-9_-]{85,87}=?") {
+            for prefix in ["", API_KEY_PREFIX] {
+                if let Some(parts) = parse(&text, prefix) {
+                    prop_assert_eq!(&encode(prefix, parts.tenant, parts.id, &parts.secret), &text);
+                }
+            }
         }
 
         #[test]

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hub_base::TenantId;
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -39,17 +40,70 @@ struct Job {
     answer: oneshot::Sender<Answer>,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: HashMap<TenantId, VecDeque<Job>>,
+/// Waiting jobs. Generic so that the order can be tested without hashing.
+struct Queue<J> {
+    waiting: HashMap<TenantId, VecDeque<J>>,
     /// Tenants with waiting jobs, in the order in which they are next served.
     turns: VecDeque<TenantId>,
     length: usize,
     closed: bool,
 }
 
+impl<J> Queue<J> {
+    fn new() -> Self {
+        Self {
+            waiting: HashMap::new(),
+            turns: VecDeque::new(),
+            length: 0,
+            closed: false,
+        }
+    }
+
+    /// Takes a job in; false if the queue is full. A tenant with less than its share of a full queue pushes out the
+    /// newest job of the one with the most, so that one tenant's flood does not shut out the others.
+    fn push(&mut self, tenant: TenantId, job: J, limit: usize) -> bool {
+        if self.length >= limit && !self.make_room(tenant) {
+            return false;
+        }
+        self.length += 1;
+        let jobs = self.waiting.entry(tenant).or_default();
+        let first = jobs.is_empty();
+        jobs.push_back(job);
+        if first {
+            self.turns.push_back(tenant);
+        }
+        true
+    }
+
+    fn make_room(&mut self, tenant: TenantId) -> bool {
+        let mine = self.waiting.get(&tenant).map_or(0, VecDeque::len);
+        let most = self.waiting.values_mut().max_by_key(|jobs| jobs.len());
+        // More than one above mine: it keeps at least as many as I get, and never loses its last.
+        let Some(most) = most.filter(|jobs| jobs.len() > mine + 1) else {
+            return false;
+        };
+        most.pop_back();
+        self.length -= 1;
+        true
+    }
+
+    /// The next job, tenants in turn.
+    fn pop(&mut self) -> Option<J> {
+        let tenant = self.turns.pop_front()?;
+        let jobs = self.waiting.get_mut(&tenant)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.waiting.remove(&tenant);
+        } else {
+            self.turns.push_back(tenant);
+        }
+        self.length -= 1;
+        job
+    }
+}
+
 struct Shared {
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<Job>>,
     arrived: Condvar,
     limit: usize,
     evaluations: AtomicU64,
@@ -82,7 +136,7 @@ impl HashPool {
     /// An I/O error if a thread cannot be started.
     pub fn start(threads: usize, limit: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new()),
             arrived: Condvar::new(),
             limit,
             evaluations: AtomicU64::new(0),
@@ -145,7 +199,8 @@ impl HashPool {
     async fn submit(&self, tenant: TenantId, password: &str, work: Work) -> Result<Answer, Error> {
         let (answer, wait) = oneshot::channel();
         let job = Job {
-            password: Zeroizing::new(password.to_owned()),
+            // One form for what different keyboards send for the same characters (NIST SP 800-63B).
+            password: Zeroizing::new(password.nfc().collect()),
             work,
             answer,
         };
@@ -155,15 +210,8 @@ impl HashPool {
                 .queue
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            if queue.length >= self.shared.limit {
+            if !queue.push(tenant, job, self.shared.limit) {
                 return Err(Error::Busy);
-            }
-            queue.length += 1;
-            let jobs = queue.waiting.entry(tenant).or_default();
-            let first = jobs.is_empty();
-            jobs.push_back(job);
-            if first {
-                queue.turns.push_back(tenant);
             }
         }
         self.shared.arrived.notify_one();
@@ -200,22 +248,8 @@ fn serve(shared: &Shared) {
 fn next(shared: &Shared) -> Option<Job> {
     let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        if let Some(tenant) = queue.turns.pop_front() {
-            let job = queue.waiting.get_mut(&tenant).and_then(VecDeque::pop_front);
-            if queue
-                .waiting
-                .get(&tenant)
-                .is_some_and(|jobs| !jobs.is_empty())
-            {
-                queue.turns.push_back(tenant);
-            } else {
-                queue.waiting.remove(&tenant);
-            }
-            if let Some(job) = job {
-                queue.length -= 1;
-                return Some(job);
-            }
-            continue;
+        if let Some(job) = queue.pop() {
+            return Some(job);
         }
         if queue.closed {
             return None;
@@ -363,6 +397,74 @@ mod tests {
                 stale: true
             }
         );
+    }
+
+    fn tenant(n: u128) -> TenantId {
+        TenantId::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn tenants_are_served_in_turn() {
+        let mut queue = Queue::new();
+        for (of, job) in [
+            (1, "a1"),
+            (1, "a2"),
+            (1, "a3"),
+            (2, "b1"),
+            (3, "c1"),
+            (2, "b2"),
+        ] {
+            assert!(queue.push(tenant(of), job, 100));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3"]);
+        assert_eq!((queue.length, queue.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_flood_of_one_tenant_does_not_shut_out_another() {
+        let mut queue = Queue::new();
+        for job in 0..8 {
+            assert!(queue.push(tenant(1), job, 8));
+        }
+        assert!(
+            !queue.push(tenant(1), 8, 8),
+            "full for the one who filled it"
+        );
+        let others: Vec<bool> = (10..16).map(|job| queue.push(tenant(2), job, 8)).collect();
+        assert_eq!(others, [true, true, true, true, false, false]);
+        assert_eq!(queue.length, 8);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 10, 1, 11, 2, 12, 3, 13]);
+    }
+
+    #[tokio::test]
+    async fn one_password_from_two_keyboards_is_one_password() {
+        let pool = HashPool::start(1, 8).unwrap();
+        let phc = pool
+            .hash(TenantId::SYSTEM, "caf\u{e9} au lait")
+            .await
+            .unwrap();
+        let checked = pool
+            .check(TenantId::SYSTEM, "cafe\u{301} au lait", Some(&phc))
+            .await;
+        assert!(checked.unwrap().matches);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_hash_matches_nothing_and_costs_as_much() {
+        let pool = HashPool::start(1, 8).unwrap();
+        for phc in [
+            "",
+            "$argon2id$v=19$m=19456,t=2,p=1$",
+            "$2b$12$abc",
+            "$argon2id$v=19$m=4294967295,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA",
+        ] {
+            let before = pool.evaluations();
+            let checked = pool.check(TenantId::SYSTEM, "", Some(phc)).await.unwrap();
+            assert!(!checked.matches, "{phc}");
+            assert_eq!(pool.evaluations() - before, 1);
+        }
     }
 
     #[tokio::test]

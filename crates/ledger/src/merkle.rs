@@ -58,11 +58,7 @@ pub fn empty_root() -> Hash {
 
 /// The largest power of two below `n`. `n` must be at least 2.
 pub(crate) const fn split(n: u64) -> u64 {
-    if n < 2 {
-        0
-    } else {
-        1 << (n - 1).ilog2()
-    }
+    if n < 2 { 0 } else { 1 << (n - 1).ilog2() }
 }
 
 /// The root over a run of adjacent leaf (or equal-sized subtree) hashes. RFC 9162 §2.1.1.

@@ -2,9 +2,10 @@
 //!
 //! It lives in one file, readable by its owner only, written whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -15,14 +16,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hub_base::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::secret::digest;
 
 /// What a key is for; a key serves one purpose only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Ed25519: signs access tokens.
     AccessToken,
@@ -42,6 +43,10 @@ impl Purpose {
             Self::Device => "device",
         }
     }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == name)
+    }
 }
 
 /// One key as the file holds it.
@@ -49,7 +54,7 @@ impl Purpose {
 #[serde(deny_unknown_fields)]
 struct KeyLine {
     id: String,
-    purpose: Purpose,
+    purpose: String,
     made_at: Timestamp,
     primary: bool,
     /// The 32-byte seed in base64.
@@ -137,64 +142,47 @@ impl KeyRing {
         Ok(Self { keys })
     }
 
-    /// Reads the ring, or makes it if the file is not there.
+    /// Reads the ring, or makes it if the file is not there. Of two processes that start at once one makes it, and
+    /// both read the same.
     ///
     /// # Errors
-    /// [`Error::Open`] if others can read the file, [`Error::Damaged`] if it does not parse or lacks a key.
+    /// [`Error::Open`] if others can read the file, [`Error::Damaged`] if it does not parse, lacks a key or holds one
+    /// twice.
     pub fn load_or_create(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
-        if path.exists() {
-            return Self::load(path);
+        match Self::load(path) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            other => return other,
         }
         let ring = Self::generate(clock)?;
-        ring.save(path)?;
-        Ok(ring)
+        match ring.beside(path)?.persist_noclobber(path) {
+            Ok(_) => synced(path).map(|()| ring),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Self::load(path),
+            Err(error) => Err(unwritten(path)(error.error)),
+        }
     }
 
     /// # Errors
     /// As [`KeyRing::load_or_create`].
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let fault = |what| {
-            move |source| Error::File {
-                path: path.to_owned(),
-                what,
-                source,
-            }
+        let fault = |source| Error::File {
+            path: path.to_owned(),
+            what: "read",
+            source,
         };
-        let mode = fs::metadata(path)
-            .map_err(fault("read"))?
-            .permissions()
-            .mode()
-            & 0o777;
+        let mut file = File::open(path).map_err(fault)?;
+        let mode = file.metadata().map_err(fault)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(Error::Open {
                 path: path.to_owned(),
                 mode,
             });
         }
-        let damaged = |what: String| Error::Damaged {
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(fault)?;
+        parse(&text).map_err(|what| Error::Damaged {
             path: path.to_owned(),
             what,
-        };
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(fault("read"))?);
-        let file: KeyFile = serde_json::from_str(&text).map_err(|error| {
-            damaged(format!("line {}, column {}", error.line(), error.column()))
-        })?;
-        if file.version != 1 {
-            return Err(damaged(format!("version {} is unknown", file.version)));
-        }
-        let ring = Self {
-            keys: file
-                .keys
-                .into_iter()
-                .map(key)
-                .collect::<Option<_>>()
-                .ok_or_else(|| damaged("a seed is not 32 bytes".into()))?,
-        };
-        for purpose in Purpose::ALL {
-            ring.primary(purpose)
-                .map_err(|error| damaged(error.to_string()))?;
-        }
-        Ok(ring)
+        })
     }
 
     /// Writes the ring beside its place and moves it there, so that the file is never half written.
@@ -202,17 +190,20 @@ impl KeyRing {
     /// # Errors
     /// [`Error::File`].
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let fault = |source| Error::File {
-            path: path.to_owned(),
-            what: "written",
-            source,
-        };
+        self.beside(path)?
+            .persist(path)
+            .map_err(|error| unwritten(path)(error.error))?;
+        synced(path)
+    }
+
+    /// The ring in a file of its owner (mode 0600) in the folder of `path`; gone unless it is moved.
+    fn beside(&self, path: &Path) -> Result<NamedTempFile, Error> {
         let keys = self
             .keys
             .iter()
             .map(|key| KeyLine {
                 id: key.id.clone(),
-                purpose: key.purpose,
+                purpose: key.purpose.name().to_owned(),
                 made_at: key.made_at,
                 primary: key.primary,
                 seed: Zeroizing::new(STANDARD_NO_PAD.encode(*key.seed)),
@@ -220,26 +211,13 @@ impl KeyRing {
             .collect();
         let text = serde_json::to_string_pretty(&KeyFile { version: 1, keys }).map(Zeroizing::new);
         let text = text.map_err(|_| Error::Key)?;
-        let beside = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(fault)?;
-        file.write_all(text.as_bytes()).map_err(fault)?;
-        file.sync_all().map_err(fault)?;
-        fs::rename(&beside, path).map_err(fault)?;
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(fault)?;
-        }
-        Ok(())
+        let mut file = tempfile::Builder::new()
+            .prefix(".keys-")
+            .tempfile_in(folder(path))
+            .map_err(unwritten(path))?;
+        file.write_all(text.as_bytes()).map_err(unwritten(path))?;
+        file.as_file().sync_all().map_err(unwritten(path))?;
+        Ok(file)
     }
 
     /// A new primary key for a purpose; the older ones still verify.
@@ -287,12 +265,69 @@ impl KeyRing {
     }
 }
 
-fn key(line: KeyLine) -> Option<Key> {
-    let bytes = Zeroizing::new(STANDARD_NO_PAD.decode(line.seed.as_bytes()).ok()?);
-    let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?);
-    Some(Key {
+fn folder(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn unwritten(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::File {
+        path: path.to_owned(),
+        what: "written",
+        source,
+    }
+}
+
+/// A new name is lasting only when its folder is on the disk.
+fn synced(path: &Path) -> Result<(), Error> {
+    File::open(folder(path))
+        .and_then(|folder| folder.sync_all())
+        .map_err(unwritten(path))
+}
+
+/// What the file says, or what is wrong with it. The text of a fault never holds a value: it might be a seed.
+fn parse(text: &str) -> Result<KeyRing, String> {
+    let file: KeyFile = serde_json::from_str(text)
+        .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+    if file.version != 1 {
+        return Err(format!("version {} is unknown", file.version));
+    }
+    let keys = file.keys.into_iter().map(key).collect::<Result<_, _>>()?;
+    let ring = KeyRing { keys };
+    let mut ids = HashSet::new();
+    if let Some(twice) = ring.keys.iter().find(|key| !ids.insert(&key.id)) {
+        return Err(format!("key `{}` is in it twice", twice.id));
+    }
+    for purpose in Purpose::ALL {
+        match ring.all(purpose).filter(|key| key.primary).count() {
+            0 => return Err(Error::NoPrimary(purpose.name()).to_string()),
+            1 => {}
+            n => return Err(format!("{n} keys are primary for {}", purpose.name())),
+        }
+    }
+    Ok(ring)
+}
+
+fn key(line: KeyLine) -> Result<Key, String> {
+    let name: String = line.id.chars().take(32).collect();
+    let purpose = Purpose::named(&line.purpose)
+        .ok_or_else(|| format!("the purpose of key `{name}` is unknown to this program"))?;
+    let bytes = STANDARD_NO_PAD
+        .decode(line.seed.as_bytes())
+        .map(Zeroizing::new);
+    let seed = bytes
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok())
+        .map(Zeroizing::new)
+        .ok_or_else(|| format!("the seed of key `{name}` is not 32 bytes"))?;
+    // The id is made from the seed: one that does not fit betrays a changed byte.
+    if id_of(&seed) != line.id {
+        return Err(format!("the seed of key `{name}` is not its own"));
+    }
+    Ok(Key {
         id: line.id,
-        purpose: line.purpose,
+        purpose,
         made_at: line.made_at,
         primary: line.primary,
         seed,

@@ -1,8 +1,10 @@
 //! Access tokens: EdDSA JWTs (RFC 8037, RFC 9068) of a few minutes. The algorithm is pinned, never read from the token.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::signature::KeyPair;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,8 @@ pub struct TokenVerifier {
     primary: String,
     signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
+    /// Public keys in base64url, by key id.
+    public: BTreeMap<String, String>,
     validation: Validation,
 }
 
@@ -55,13 +59,12 @@ impl TokenVerifier {
         let primary = ring.primary(Purpose::AccessToken)?;
         let pair = primary.ed25519()?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| Error::Key)?;
-        let mut verifying = HashMap::new();
+        let (mut verifying, mut public) = (HashMap::new(), BTreeMap::new());
         for key in ring.all(Purpose::AccessToken) {
-            let public = key.ed25519()?;
-            verifying.insert(
-                key.id.clone(),
-                DecodingKey::from_ed_der(public.public_key().as_ref()),
-            );
+            let pair = key.ed25519()?;
+            let bytes = pair.public_key().as_ref();
+            verifying.insert(key.id.clone(), DecodingKey::from_ed_der(bytes));
+            public.insert(key.id.clone(), URL_SAFE_NO_PAD.encode(bytes));
         }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
@@ -75,8 +78,15 @@ impl TokenVerifier {
             primary: primary.id.clone(),
             signing: EncodingKey::from_ed_der(pkcs8.as_ref()),
             verifying,
+            public,
             validation,
         })
+    }
+
+    /// The public keys as a JWK set (RFC 7517, RFC 8037), for programs that check our tokens themselves.
+    pub fn jwks(&self) -> serde_json::Value {
+        let key = |(id, x): (&String, &String)| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x});
+        serde_json::json!({"keys": self.public.iter().map(key).collect::<Vec<_>>()})
     }
 
     pub fn issuer(&self) -> &str {
@@ -124,8 +134,6 @@ impl TokenVerifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use hub_base::{Clock, ManualClock};
     use proptest::prelude::*;
 
@@ -205,7 +213,17 @@ mod tests {
         let wrong_type = part(&serde_json::json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}));
         let mut elsewhere = claims.clone();
         elsewhere.aud = "https://other.test".into();
+        let mut stranger = claims.clone();
+        stranger.iss = "https://other.test".into();
+        let untyped = part(&serde_json::json!({"alg": "EdDSA", "kid": kid}));
+        let unnamed = part(&serde_json::json!({"alg": "EdDSA", "typ": TYPE}));
         let forged = [
+            verifier.sign(&stranger).unwrap(),
+            format!("{untyped}.{body}.{signature}"),
+            format!("{unnamed}.{body}.{signature}"),
+            format!("{header}.{body}.{}", &signature[1..]),
+            format!("{header}.{body}.{signature}.{signature}"),
+            format!("{token} "),
             format!("{none}.{body}."),
             format!("{none}.{body}.{signature}"),
             format!("{header}.{}.{signature}", part(&admin)),
@@ -243,7 +261,35 @@ mod tests {
         );
     }
 
+    #[test]
+    fn others_check_our_tokens_with_the_published_keys_alone() {
+        let (mut ring, _, claims) = setting();
+        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW))
+            .unwrap();
+        let verifier = TokenVerifier::new(&ring, "https://hub.test").unwrap();
+        let token = verifier.sign(&claims).unwrap();
+        let jwks = verifier.jwks();
+        let keys = jwks["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), 2);
+        let named = |key: &&serde_json::Value| key["kid"] == verifier.primary.as_str();
+        let x = keys.iter().find(named).unwrap()["x"].as_str().unwrap();
+        let key = DecodingKey::from_ed_components(x).unwrap();
+        let read = jsonwebtoken::decode::<Claims>(&token, &key, &verifier.validation).unwrap();
+        assert_eq!(read.claims, claims);
+        assert!(!jwks.to_string().contains("\"d\""), "no private part");
+    }
+
     proptest! {
+        #[test]
+        fn a_changed_character_is_always_found(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_-]") {
+            let (_, verifier, claims) = setting();
+            let token = verifier.sign(&claims).unwrap();
+            let at = at.index(token.len());
+            let changed = format!("{}{to}{}", &token[..at], &token[at + 1..]);
+            prop_assume!(changed != token);
+            prop_assert!(verifier.verify(&changed, NOW).is_err());
+        }
+
         #[test]
         fn any_text_is_refused_without_a_panic(text in ".{0,300}") {
             prop_assert!(setting().1.verify(&text, NOW).is_err());

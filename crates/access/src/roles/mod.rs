@@ -99,7 +99,7 @@ pub async fn list(cx: &Cx) -> Result<Vec<Role>, Error> {
 ///
 /// # Errors
 /// [`Error::BuiltIn`], [`Error::Invalid`] for a permission that is no permission, [`Error::Beyond`] for one of the hub's
-/// actions that the caller lacks.
+/// actions that the caller lacks, be it given or taken away.
 pub async fn define(
     cx: &Cx,
     authorizer: &Authorizer,
@@ -109,23 +109,40 @@ pub async fn define(
     if built_in(name).is_some() {
         return Err(Error::BuiltIn(name.to_owned()));
     }
+    if !is_name(name) {
+        return Err(Error::unfit_name());
+    }
     for permission in &permissions {
         check_form(permission)?;
     }
-    let ours = permissions.iter().filter(|p| Action::parse(p).is_some());
-    beyond(cx, authorizer, ours).await?;
+    let held = authorizer.permissions(&cx.principal).await?;
     let mut tx = cx.write().await?;
+    let before = repo::by_name(&mut tx, name).await?.unwrap_or_default();
+    beyond(
+        &held,
+        permissions
+            .symmetric_difference(&before)
+            .filter(|p| is_ours(p)),
+    )?;
     repo::put(&mut tx, name, &permissions).await?;
     let list: Vec<String> = permissions.iter().cloned().collect();
     let act = Act::new("role.update", Class::EntityManagement, 3, "admin")
         .on(Subject::new("role", name).named(name))
         .with("unmapped.permissions", list);
     tx.commit(act).await?;
+    authorizer.forget(cx.tenant());
     Ok(Role {
         name: name.to_owned(),
         permissions,
         built_in: false,
     })
+}
+
+/// Whether a text can be the name of a role: a letter, then letters, digits, `_` and `-`. The table demands the same.
+fn is_name(text: &str) -> bool {
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    text.len() <= 63 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(fits)
 }
 
 /// A permission is one of the hub's, or an application's own: words of letters, digits, `_`, `-`, joined by dots.
@@ -148,13 +165,16 @@ fn check_form(permission: &str) -> Result<(), Error> {
     Err(Error::Invalid { field, why })
 }
 
+/// Whether a permission is one of the hub's own; an application's permissions are handed out freely.
+fn is_ours(permission: &str) -> bool {
+    Action::parse(permission).is_some()
+}
+
 /// Refuses what the caller does not hold.
-async fn beyond(
-    cx: &Cx,
-    authorizer: &Authorizer,
-    wanted: impl Iterator<Item = &String>,
+fn beyond<'a>(
+    held: &BTreeSet<String>,
+    wanted: impl IntoIterator<Item = &'a String>,
 ) -> Result<(), Error> {
-    let held = authorizer.permissions(&cx.principal).await?;
     match wanted
         .into_iter()
         .find(|permission| !held.contains(*permission))
@@ -180,7 +200,7 @@ pub async fn check_scopes(
             why,
         });
     }
-    beyond(cx, authorizer, scopes.iter()).await
+    beyond(&authorizer.permissions(&cx.principal).await?, scopes)
 }
 
 /// Gives a person exactly these roles.
@@ -194,6 +214,11 @@ pub async fn assign(
     name: &str,
     roles: &BTreeSet<String>,
 ) -> Result<(), Error> {
+    if let Some(unfit) = roles.iter().find(|role| !is_name(role)) {
+        return Err(Error::UnknownRole(unfit.chars().take(64).collect()));
+    }
+    // Before the transaction: no one waits for a second connection while holding one.
+    let held = authorizer.permissions(&cx.principal).await?;
     let mut tx = cx.write().await?;
     let before = repo::of(&mut tx, user).await?;
     let mut touched = BTreeSet::new();
@@ -202,15 +227,17 @@ pub async fn assign(
         if roles.contains(role) && permissions.is_none() {
             return Err(Error::UnknownRole(role.clone()));
         }
-        let ours = permissions
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|p| Action::parse(p).is_some());
-        touched.extend(ours);
+        touched.extend(
+            permissions
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|p| is_ours(p)),
+        );
     }
-    beyond(cx, authorizer, touched.iter()).await?;
+    beyond(&held, &touched)?;
     record(&mut tx, user, name, roles).await?;
     tx.commit_progress().await?;
+    authorizer.forget(cx.tenant());
     Ok(())
 }
 
@@ -272,24 +299,36 @@ pub(crate) async fn held(
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The committed picture of who may do what: a change of a built-in role shows in review.
     #[test]
     fn the_matrix_of_built_in_roles() {
-        let line = |first: &str, cells: Vec<&str>| {
-            let cells: String = cells.iter().map(|cell| format!("{cell:<10}")).collect();
-            format!("{first:<18}{cells}")
-        };
-        let mut lines = vec![line("", BUILT_IN.to_vec())];
-        for action in Action::ALL {
-            let may = |role: &&str| built_in(role).unwrap().contains(action.name());
-            let cells = BUILT_IN.iter().map(|role| if may(role) { "yes" } else { "." });
-            lines.push(line(action.name(), cells.collect()));
+        let mut matrix = format!("{:<18}", "");
+        for role in BUILT_IN {
+            write!(matrix, "{role:<10}").unwrap();
         }
-        let matrix = lines.join("\n");
+        for action in Action::ALL {
+            write!(matrix, "\n{:<18}", action.name()).unwrap();
+            for role in BUILT_IN {
+                let yes = built_in(role).unwrap().contains(action.name());
+                write!(matrix, "{:<10}", if yes { "yes" } else { "." }).unwrap();
+            }
+        }
         let matrix: Vec<&str> = matrix.lines().map(str::trim_end).collect();
         insta::assert_snapshot!(matrix.join("\n"));
+    }
+
+    #[test]
+    fn roles_have_names() {
+        for fit in ["a", "soc-lead", "tier_2", &"x".repeat(63)] {
+            assert!(is_name(fit), "{fit}");
+        }
+        for unfit in ["", "2nd", "SOC", "a b", "a\0", "é", "-a", &"x".repeat(64)] {
+            assert!(!is_name(unfit), "{unfit}");
+        }
     }
 
     #[test]

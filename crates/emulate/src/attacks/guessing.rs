@@ -86,11 +86,12 @@ pub(super) async fn stuffing(mut means: Means) -> Result<(), Error> {
         .collect::<Result<Vec<_>, _>>()?;
     means.came_from(&actors);
     means.attack.begin();
-    let right_every = spec.attempts / (means.victims.len() + 1);
+    // The first right pair is the first that its address tries, once the campaign is well under way.
+    let right_every = (spec.attempts / (means.victims.len() + 1)).max(1);
     let mut right = means.victims.clone().into_iter();
     for n in 0..spec.attempts {
         let turn = n % actors.len();
-        let leaked = n > 0 && n.is_multiple_of(right_every.max(1));
+        let leaked = n % right_every == right_every * 2 / 3;
         let pair = if leaked {
             right
                 .next()

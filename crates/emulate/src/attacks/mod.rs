@@ -122,7 +122,7 @@ impl Means {
 
     fn came_from(&self, actors: &[Actor]) {
         self.attack.with_truth(|truth| {
-            truth.addresses = actors.iter().map(|actor| actor.address).collect()
+            truth.addresses = actors.iter().map(|actor| actor.address).collect();
         });
     }
 
@@ -188,9 +188,8 @@ fn victims(
 /// Somebody of few rights who takes no other part.
 fn accomplice(cast: &Cast) -> Option<Person> {
     let behind = cast.people.iter().skip(120).take(30);
-    behind
-        .cloned()
-        .find(|person| person.roles.iter().any(|role| role == "trader"))
+    let mut behind = behind.filter(|person| person.roles.iter().any(|role| role == "trader"));
+    behind.next().cloned()
 }
 
 /// An attack under way.

@@ -1,9 +1,9 @@
 //! AWS CloudTrail: one record is one API call. The record itself is kept whole under `unmapped`.
 
 use hub_base::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Normalised, Options, base, checked, outcome};
+use super::{MAX_LINES, Normalised, base, checked, outcome};
 use crate::class::{Class, Outcome};
 use crate::event::{Event, LogSource};
 
@@ -18,43 +18,65 @@ pub(crate) fn is_file(bytes: &[u8]) -> bool {
     head.starts_with(b"{\"Records\":")
 }
 
-/// Reads a whole file; a record that does not parse is rejected under its number.
-pub(crate) fn file(bytes: &[u8], _options: &Options, out: &mut Normalised) {
-    let records = match serde_json::from_slice::<Value>(bytes) {
-        Ok(Value::Object(mut file)) => file.remove("Records"),
-        Ok(_) => None,
-        Err(error) => {
-            out.lines = 1;
-            out.reject(1, format!("not JSON: {error}"), bytes);
-            return;
+/// Reads whole files, one after the other. A record that does not parse is rejected under its number.
+pub(crate) fn file(bytes: &[u8], out: &mut Normalised) {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
+    loop {
+        let rest = bytes.get(values.byte_offset()..).unwrap_or_default();
+        match values.next() {
+            None => return,
+            Some(Ok(Value::Object(mut file))) if file.contains_key("Records") => {
+                match file.remove("Records") {
+                    Some(Value::Array(records)) => {
+                        for value in records {
+                            if out.lines as usize >= MAX_LINES {
+                                let reason = format!("only {MAX_LINES} records are read at once");
+                                return unread(out, &reason, &[]);
+                            }
+                            take(value, out);
+                        }
+                    }
+                    _ => unread(out, "`Records` is not a list", rest),
+                }
+            }
+            Some(Ok(value)) => take(value, out),
+            Some(Err(error)) => return unread(out, &format!("not JSON: {error}"), rest),
         }
+    }
+}
+
+fn unread(out: &mut Normalised, reason: &str, raw: &[u8]) {
+    out.lines = out.lines.saturating_add(1);
+    out.reject(out.lines, reason, raw);
+}
+
+fn take(value: Value, out: &mut Normalised) {
+    let event = match &value {
+        Value::Object(object) => checked(object).and_then(|()| call(object)),
+        _ => Err("the record is not an object".to_owned()),
     };
-    let Some(Value::Array(records)) = records else {
-        out.lines = 1;
-        out.reject(1, "`Records` is not a list", bytes);
-        return;
-    };
-    for (index, value) in records.into_iter().enumerate() {
-        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        out.lines += 1;
-        let shown = value.to_string();
-        let result = match value {
-            Value::Object(object) => checked(object).and_then(record),
-            _ => Err("the record is not an object".to_owned()),
-        };
-        match result {
-            Ok(event) => out.events.push(event),
-            Err(reason) => out.reject(
-                number,
-                format!("record {number}: {reason}"),
-                shown.as_bytes(),
-            ),
+    match event {
+        Ok(mut event) => {
+            out.lines = out.lines.saturating_add(1);
+            event.set("unmapped", value);
+            out.events.push(event);
+        }
+        Err(reason) => {
+            let reason = format!("record {}: {reason}", out.lines.saturating_add(1));
+            unread(out, &reason, value.to_string().as_bytes());
         }
     }
 }
 
 /// One record as an event.
 pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
+    let mut event = call(&record)?;
+    event.set("unmapped", record);
+    Ok(event)
+}
+
+/// What a record says in OCSF's words.
+fn call(record: &Map<String, Value>) -> Result<Event, String> {
     let text = |path: &str| {
         let mut parts = path.split('.');
         let mut value = record.get(parts.next()?)?;
@@ -73,7 +95,7 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
     let (class, activity) = if login {
         (Class::Authentication, 1)
     } else {
-        (Class::ApiActivity, activity(name, &record))
+        (Class::ApiActivity, activity(name, record))
     };
     let mut event = base(class, activity, time, LogSource::new("aws", "cloudtrail"));
     let failed =
@@ -106,7 +128,12 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
         "actor.user.uid",
         text("userIdentity.arn").or_else(|| text("userIdentity.principalId")),
     );
-    copy("actor.user.name", text("userIdentity.userName"));
+    // A role's session has no user name of its own; the account's root has none at all.
+    let name = text("userIdentity.userName")
+        .or_else(|| text("userIdentity.sessionContext.sessionIssuer.userName"))
+        .or_else(|| text("userIdentity.invokedBy"))
+        .or_else(|| text("userIdentity.type").filter(|kind| *kind == "Root"));
+    copy("actor.user.name", name);
     copy("actor.user.type", text("userIdentity.type"));
     copy(
         "actor.user.credential_uid",
@@ -127,7 +154,6 @@ pub(crate) fn record(record: Map<String, Value>) -> Result<Event, String> {
         other => copy("src_endpoint.domain", other),
     }
     event.set("cloud.provider", "AWS");
-    event.set("unmapped", json!(record));
     Ok(event)
 }
 
@@ -156,3 +182,6 @@ fn activity(name: &str, record: &Map<String, Value>) -> u8 {
         99
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,15 @@ use crate::event::{Event, LogSource};
 
 /// The longest line that is read, in bytes; a longer one is quarantined.
 pub const MAX_LINE: usize = 256 * 1024;
+/// Lines of a batch at most: each becomes an event of some 2 KiB in memory, however short it is. Whoever takes batches
+/// from strangers asks [`lines`] first.
+pub const MAX_LINES: usize = 100_000;
 /// How much of a quarantined line is kept, in bytes.
 pub const MAX_RAW: usize = 8 * 1024;
+/// How much of a reason is kept, in bytes.
+const MAX_REASON: usize = 512;
+/// The longest name of a product or a log, in bytes.
+const MAX_NAME: usize = 128;
 /// How deep JSON may be nested.
 const MAX_DEPTH: usize = 32;
 
@@ -105,26 +112,44 @@ pub struct Normalised {
 impl Normalised {
     fn reject(&mut self, line: u32, reason: impl Into<String>, raw: &[u8]) {
         let shown = raw.get(..raw.len().min(MAX_RAW)).unwrap_or(raw);
-        let mut raw = String::from_utf8_lossy(shown).replace('\0', "\u{fffd}");
-        while raw.len() > MAX_RAW {
-            raw.pop();
-        }
+        let raw = String::from_utf8_lossy(shown).into_owned();
         self.rejected.push(Rejected {
             line,
-            reason: reason.into(),
-            raw,
+            reason: storable(reason.into(), MAX_REASON),
+            raw: storable(raw, MAX_RAW),
         });
     }
+}
+
+/// The text without NUL, which PostgreSQL cannot keep, and of at most so many bytes.
+fn storable(mut text: String, most: usize) -> String {
+    if text.contains('\0') {
+        text = text.replace('\0', "\u{fffd}");
+    }
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+/// How many lines a batch has, blank ones included; a whole CloudTrail file is one, however it is printed.
+pub fn lines(format: Format, bytes: &[u8]) -> usize {
+    if format == Format::CloudTrail && cloudtrail::is_file(bytes) {
+        return 1;
+    }
+    bytes.split(|byte| *byte == b'\n').count()
 }
 
 /// Normalises a whole batch of bytes.
 pub fn normalise(format: Format, bytes: &[u8], options: &Options) -> Normalised {
     let mut out = Normalised::default();
     if format == Format::CloudTrail && cloudtrail::is_file(bytes) {
-        cloudtrail::file(bytes, options, &mut out);
+        cloudtrail::file(bytes, &mut out);
         return out;
     }
-    let mut sshd = sshd::Reader::new(options);
+    let mut sshd = sshd::Reader::new(match (format, options.year) {
+        (_, Some(year)) => year,
+        (Format::Sshd, None) => first_year(bytes, options.now),
+        (_, None) => 0,
+    });
     for (index, raw) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
@@ -143,7 +168,9 @@ pub fn normalise(format: Format, bytes: &[u8], options: &Options) -> Normalised 
             Format::Sshd => sshd.line(text),
             Format::CloudTrail => object(text).and_then(cloudtrail::record).map(|e| vec![e]),
             Format::Ocsf => object(text).and_then(ocsf::event).map(|e| vec![e]),
-            Format::Json => object(text).map(|o| vec![json::event(o, options)]),
+            Format::Json => object(text)
+                .and_then(|o| json::event(o, options))
+                .map(|e| vec![e]),
         };
         match result {
             Ok(events) => out.events.extend(events),
@@ -151,6 +178,16 @@ pub fn normalise(format: Format, bytes: &[u8], options: &Options) -> Normalised 
         }
     }
     out
+}
+
+/// The year in which a syslog begins that does not say it.
+fn first_year(bytes: &[u8], now: Timestamp) -> i32 {
+    let line = |raw| Some(syslog::parse(readable(raw).ok()?).ok()?.when);
+    let whens: Vec<syslog::When> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(line)
+        .collect();
+    syslog::first_year(now, &whens)
 }
 
 fn readable(raw: &[u8]) -> Result<&str, String> {
@@ -171,14 +208,14 @@ fn readable(raw: &[u8]) -> Result<&str, String> {
 /// A JSON object from a line.
 fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => checked(object),
+        Ok(Value::Object(object)) => checked(&object).map(|()| object),
         Ok(_) => Err("expected a JSON object".to_owned()),
         Err(error) => Err(format!("not JSON: {error}")),
     }
 }
 
 /// Refuses what cannot be stored: NUL in a string or key, nesting beyond [`MAX_DEPTH`].
-fn checked(object: Map<String, Value>) -> Result<Map<String, Value>, String> {
+fn checked(object: &Map<String, Value>) -> Result<(), String> {
     fn walk(value: &Value, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("nested deeper than {MAX_DEPTH}"));
@@ -186,17 +223,37 @@ fn checked(object: Map<String, Value>) -> Result<Map<String, Value>, String> {
         match value {
             Value::String(text) if text.contains('\0') => Err("a text holds a NUL".to_owned()),
             Value::Array(items) => items.iter().try_for_each(|item| walk(item, depth + 1)),
-            Value::Object(map) => map.iter().try_for_each(|(key, item)| {
-                if key.contains('\0') {
-                    return Err("a key holds a NUL".to_owned());
-                }
-                walk(item, depth + 1)
-            }),
+            Value::Object(map) => entries(map, depth),
             _ => Ok(()),
         }
     }
-    object.values().try_for_each(|value| walk(value, 1))?;
-    Ok(object)
+    fn entries(map: &Map<String, Value>, depth: usize) -> Result<(), String> {
+        map.iter().try_for_each(|(key, item)| {
+            if key.contains('\0') {
+                return Err("a key holds a NUL".to_owned());
+            }
+            walk(item, depth + 1)
+        })
+    }
+    entries(object, 0)
+}
+
+/// The log source of a stranger's event. It cannot pose as the hub's own, however it is written.
+fn foreign(product: &str, service: &str) -> Result<LogSource, String> {
+    if product.len() > MAX_NAME || service.len() > MAX_NAME {
+        return Err(format!(
+            "the name of the product or of the log is longer than {MAX_NAME} bytes"
+        ));
+    }
+    let product = product.trim().to_lowercase().replace(' ', "_");
+    let bare = product.chars().filter(|c| c.is_alphanumeric());
+    let posing = bare.eq("securityhub".chars());
+    let product = if posing {
+        "external_security_hub".to_owned()
+    } else {
+        product
+    };
+    Ok(LogSource::new(product, service))
 }
 
 /// The base attributes that every OCSF event has.

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use hub_access::Action;
 use hub_base::{ErrorKind, Timestamp};
 use hub_events::LogSource;
-use hub_events::normalise::{Format, Normalised, Options, normalise};
+use hub_events::normalise::{Format, MAX_LINES, Normalised, Options, lines, normalise};
 use hub_store::ingest::{self, Batch, KeptLine, Quarantined, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,10 @@ async fn take(
         source: query.source.as_deref().map(source),
         ..Options::at(cx.now())
     };
+    // Short lines become events many times their size: their number is bounded beside the bytes.
+    if lines(format, &body) > MAX_LINES {
+        return Err(Problem::too_large().detail(format!("a batch has at most {MAX_LINES} lines")));
+    }
     // Reading megabytes of text must not hold up the other requests of this thread.
     let read = tokio::task::spawn_blocking(move || normalise(format, &body, &options)).await;
     let read = read.map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;

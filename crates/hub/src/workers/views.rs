@@ -55,7 +55,10 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
                         blocks(&app, tenant).await?;
                     }
                 }
-                Err(RecvError::Lagged(_)) => load(&app).await?,
+                Err(RecvError::Lagged(_)) => {
+                    app.authorizer.forget_all();
+                    load(&app).await?;
+                }
                 Err(RecvError::Closed) => return Ok(()),
             },
             _ = refresh.tick() => if let Err(error) = load(&app).await {

@@ -60,7 +60,7 @@ impl Incident {
                     ("limit", "100"),
                     ("status", status.as_deref().unwrap_or_default()),
                 ];
-                let body = client.find("/api/v2/incidents", &query).await?;
+                let body = client.all("/api/v2/incidents", &query).await?;
                 return listed(output, &body);
             }
             Self::Show { id } => {
@@ -95,9 +95,9 @@ impl Incident {
             }
         };
         if output.json {
-            output.document(&body)?
+            output.document(&body)?;
         } else {
-            output.line("recorded")?
+            output.line("recorded")?;
         }
         Ok(Exit::Done)
     }

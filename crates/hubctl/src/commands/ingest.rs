@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use hub_events::normalise::Format;
 use indicatif::ProgressBar;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ const TRIES: u32 = 5;
 pub(crate) struct Ingest {
     /// sshd, cloudtrail, ocsf or json.
     #[arg(long)]
-    format: hub_events::normalise::Format,
+    format: Format,
     /// The year of the first line, for logs whose times have none.
     #[arg(long)]
     year: Option<i32>,
@@ -41,20 +42,23 @@ struct Totals {
 
 impl Ingest {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
-        let mut query = format!("/api/v2/events?format={}", self.format.name());
-        if let Some(year) = self.year {
-            query.push_str(&format!("&year={year}"));
-        }
-        if let Some(source) = &self.source {
-            query.push_str(&format!("&source={source}"));
-        }
+        let year = self.year.map(|year| year.to_string());
+        let asked = [
+            ("format", Some(self.format.name())),
+            ("year", year.as_deref()),
+            ("source", self.source.as_deref()),
+        ];
+        let query: Vec<(&str, &str)> = asked
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
         let bar = if Output::is_live() {
             ProgressBar::new_spinner()
         } else {
             ProgressBar::hidden()
         };
         let mut totals = Totals::default();
-        for file in files(&self.path)? {
+        for file in files(&self.path, self.format)? {
             bar.set_message(file.display().to_string());
             self.file(client, &query, &file, &bar, &mut totals)
                 .await
@@ -80,7 +84,7 @@ impl Ingest {
     async fn file(
         &self,
         client: &Client,
-        query: &str,
+        query: &[(&str, &str)],
         file: &Path,
         bar: &ProgressBar,
         totals: &mut Totals,
@@ -97,7 +101,7 @@ impl Ingest {
             Box::new(BufReader::new(opened))
         };
         // A CloudTrail file is one JSON value and cannot be cut at a line.
-        let whole = self.format == hub_events::normalise::Format::CloudTrail;
+        let whole = self.format == Format::CloudTrail;
         let mut number = 0_u64;
         loop {
             let batch = if whole {
@@ -124,7 +128,7 @@ impl Ingest {
     async fn send(
         &self,
         client: &Client,
-        query: &str,
+        query: &[(&str, &str)],
         number: u64,
         batch: Vec<u8>,
     ) -> Result<Value, Failure> {
@@ -135,7 +139,8 @@ impl Ingest {
         let mut tried = 0;
         loop {
             let request = client
-                .request(Method::POST, query)
+                .request(Method::POST, "/api/v2/events")
+                .query(query)
                 .header("content-type", "application/x-ndjson")
                 .header("idempotency-key", &key)
                 .body(batch.clone());
@@ -162,16 +167,32 @@ impl Ingest {
     }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The file itself, or every file of a folder and the folders in it, by name.
+fn files(path: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files: Vec<PathBuf> = std::fs::read_dir(path)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<std::io::Result<_>>()?;
-    files.retain(|file| file.is_file());
-    files.sort();
-    Ok(files)
+    let (mut found, mut folders) = (Vec::new(), vec![path.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_wanted(&path, format) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Beside CloudTrail's JSON files lie digests of licences and the like.
+fn is_wanted(file: &Path, format: Format) -> bool {
+    let is_json = file
+        .extension()
+        .is_some_and(|extension| extension == "json");
+    format != Format::CloudTrail || is_json
 }
 
 fn read_all(reader: &mut (dyn BufRead + Send)) -> Result<Vec<u8>, Failure> {
@@ -180,13 +201,58 @@ fn read_all(reader: &mut (dyn BufRead + Send)) -> Result<Vec<u8>, Failure> {
     Ok(batch)
 }
 
-/// Whole lines up to about [`BATCH`] bytes; empty at the end.
+/// Whole lines up to about [`BATCH`] bytes, and as many as the hub takes at once; empty at the end.
 fn read_lines(reader: &mut (dyn BufRead + Send)) -> Result<Vec<u8>, Failure> {
     let mut batch = Vec::new();
-    while batch.len() < BATCH {
-        if reader.read_until(b'\n', &mut batch)? == 0 {
+    // The last line's end begins one more, empty line.
+    for _ in 1..hub_events::normalise::MAX_LINES {
+        if batch.len() >= BATCH || reader.read_until(b'\n', &mut batch)? == 0 {
             break;
         }
     }
     Ok(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_to_its_depths_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b/2.json", "b/1.json", "a/3.json", "LICENSE"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let names = |format| -> Vec<String> {
+            let found = files(folder.path(), format).unwrap();
+            let inside = found
+                .iter()
+                .map(|file| file.strip_prefix(folder.path()).unwrap());
+            inside.map(|file| file.display().to_string()).collect()
+        };
+        assert_eq!(
+            names(Format::CloudTrail),
+            ["a/3.json", "b/1.json", "b/2.json"]
+        );
+        assert_eq!(names(Format::Json).len(), 4);
+    }
+
+    #[test]
+    fn batches_end_at_lines_and_lose_nothing() {
+        let lines: Vec<String> = (0..200_000).map(|n| format!("line number {n}")).collect();
+        let text = lines.join("\n") + "\n";
+        let mut reader = text.as_bytes();
+        let mut batches = Vec::new();
+        loop {
+            let batch = read_lines(&mut reader).unwrap();
+            if batch.is_empty() {
+                break;
+            }
+            batches.push(batch);
+        }
+        assert!(batches.len() > 1 && batches.iter().all(|batch| batch.ends_with(b"\n")));
+        assert_eq!(batches.concat(), text.as_bytes());
+    }
 }

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use futures_util::StreamExt;
 use hub_ledger::export::Expect;
 use hub_ledger::{Checkpoint, Report, VerifierKey};
+use indicatif::ProgressBar;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -65,9 +66,9 @@ impl Ledger {
             Self::Head => {
                 let body = client()?.get("/api/v2/ledger/head").await?;
                 if output.json {
-                    output.document(&body)?
+                    output.document(&body)?;
                 } else {
-                    output.line(&field(&body, "checkpoint"))?
+                    output.line(&field(&body, "checkpoint"))?;
                 }
                 Ok(Exit::Done)
             }
@@ -76,9 +77,9 @@ impl Ledger {
                     .get(&format!("/api/v2/ledger/entries/{index}"))
                     .await?;
                 if output.json {
-                    output.document(&body)?
+                    output.document(&body)?;
                 } else {
-                    output.line(&field(&body, "body"))?
+                    output.line(&field(&body, "body"))?;
                 }
                 Ok(Exit::Done)
             }
@@ -155,11 +156,19 @@ fn verify(
             anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
         )
     })?;
-    let report = hub_ledger::verify(BufReader::with_capacity(1 << 20, opened), &expect);
-    if output.json {
-        output.document(&report)?
+    let size = opened.metadata()?.len();
+    let bar = if Output::is_live() {
+        ProgressBar::new(size)
     } else {
-        told(output, &report)?
+        ProgressBar::hidden()
+    };
+    let read = BufReader::with_capacity(1 << 20, bar.wrap_read(opened));
+    let report = hub_ledger::verify(read, &expect);
+    bar.finish_and_clear();
+    if output.json {
+        output.document(&report)?;
+    } else {
+        told(output, &report)?;
     }
     Ok(if report.is_whole() {
         Exit::Done

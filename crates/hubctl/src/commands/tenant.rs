@@ -27,9 +27,9 @@ fn show(output: &Output, body: &Value, head: &[&str], fields: &[&str]) -> Result
 
 fn said(output: &Output, body: &Value, text: &str) -> Result<Exit, Failure> {
     if output.json {
-        output.document(body)?
+        output.document(body)?;
     } else {
-        output.line(text)?
+        output.line(text)?;
     }
     Ok(Exit::Done)
 }
@@ -97,11 +97,7 @@ impl Tenant {
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// People by user name.
-    List {
-        /// Start after this user name.
-        #[arg(long)]
-        after: Option<String>,
-    },
+    List,
     /// Make a person.
     Create {
         #[command(flatten)]
@@ -127,12 +123,8 @@ pub(crate) enum User {
 impl User {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         match self {
-            Self::List { after } => {
-                let query = [
-                    ("limit", "100"),
-                    ("after", after.as_deref().unwrap_or_default()),
-                ];
-                let body = client.find("/api/v2/users", &query).await?;
+            Self::List => {
+                let body = client.all("/api/v2/users", &[("limit", "100")]).await?;
                 show(
                     output,
                     &body,

@@ -1,5 +1,8 @@
 //! Signing in with a password. A stranger learns nothing but whether it worked, in the same time either way.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use hub_base::SessionId;
 use hub_store::Cx;
 use hub_vault::{Secret32, TokenVerifier};
@@ -8,7 +11,7 @@ use super::{SESSION_TTL, Tokens, access_token, repo};
 use crate::acts::{self, Refusal};
 use crate::credential;
 use crate::error::Error;
-use crate::hash_pool::HashPool;
+use crate::hash_pool::{Checked, HashPool};
 use crate::throttle::Throttle;
 use crate::users;
 
@@ -45,47 +48,29 @@ pub async fn login(
     roles: impl AsyncFnOnce(&Cx, hub_base::UserId) -> Vec<String>,
 ) -> Result<Tokens, Error> {
     let typed = login.username.trim().to_lowercase();
-    let address = cx.origin.as_ref().map(|origin| origin.address);
-    if let Some(address) = address
-        && let Some(retry_after) = parts.throttle.wait(cx.tenant(), address, &typed, cx.now())
-    {
-        parts
-            .throttle
-            .failed(cx.tenant(), address, &typed, cx.now());
+    let door = Door {
+        throttle: parts.throttle,
+        address: cx.origin.as_ref().map(|origin| origin.address),
+        typed: &typed,
+    };
+    if let Err(retry_after) = door.admit(cx) {
         refuse(cx, None, &typed, Refusal::Throttled).await?;
         return Err(Error::TooMany { retry_after });
     }
-    let (user, phc) = {
-        let mut tx = cx.read().await?;
-        match users::by_username(&mut tx, &typed).await? {
-            Some(user) => {
-                let phc = users::repo::phc(&mut tx, user.id).await?;
-                (Some(user), phc)
-            }
-            None => (None, None),
-        }
-    };
-    let checked = parts
-        .pool
-        .check(cx.tenant(), &login.password, phc.as_deref())
-        .await?;
+    let judged = judge(cx, &typed, &login.password, parts.pool).await;
+    let (user, checked) = judged.inspect_err(|_| door.abandoned(cx))?;
     let known = user.as_ref().map(|user| user.id);
     let (Some(user), true) = (user, checked.matches) else {
-        if let Some(address) = address {
-            parts
-                .throttle
-                .failed(cx.tenant(), address, &typed, cx.now());
-        }
+        door.failed(cx);
         refuse(cx, known, &typed, Refusal::InvalidCredentials).await?;
         return Err(Error::BadLogin);
     };
     if user.locked_at.is_some() {
+        door.failed(cx);
         refuse(cx, known, &typed, Refusal::AccountLocked).await?;
         return Err(Error::BadLogin);
     }
-    if let Some(address) = address {
-        parts.throttle.succeeded(cx.tenant(), address, &typed);
-    }
+    door.succeeded(cx);
     let fresh_phc = if checked.stale {
         Some(parts.pool.hash(cx.tenant(), &login.password).await?)
     } else {
@@ -93,6 +78,62 @@ pub async fn login(
     };
     let roles = roles(cx, user.id).await;
     begin(cx, &user, fresh_phc, parts.tokens, roles).await
+}
+
+/// The throttle as one attempt sees it; where no address is known there is nothing to slow down.
+struct Door<'a> {
+    throttle: &'a Throttle,
+    address: Option<IpAddr>,
+    typed: &'a str,
+}
+
+impl Door<'_> {
+    fn admit(&self, cx: &Cx) -> Result<(), Duration> {
+        let Some(address) = self.address else {
+            return Ok(());
+        };
+        self.throttle
+            .admit(cx.tenant(), address, self.typed, cx.now())
+    }
+
+    fn failed(&self, cx: &Cx) {
+        if let Some(address) = self.address {
+            self.throttle.failed(cx.tenant(), address, cx.now());
+        }
+    }
+
+    fn succeeded(&self, cx: &Cx) {
+        if let Some(address) = self.address {
+            self.throttle.succeeded(cx.tenant(), address, self.typed);
+        }
+    }
+
+    fn abandoned(&self, cx: &Cx) {
+        if let Some(address) = self.address {
+            self.throttle.abandoned(cx.tenant(), address, self.typed);
+        }
+    }
+}
+
+/// The account that was named, if there is one, and whether the password is its own: the same work either way.
+async fn judge(
+    cx: &Cx,
+    typed: &str,
+    password: &str,
+    pool: &HashPool,
+) -> Result<(Option<users::User>, Checked), Error> {
+    let (user, phc) = {
+        let mut tx = cx.read().await?;
+        match users::by_username(&mut tx, typed).await? {
+            Some(user) => {
+                let phc = users::repo::phc(&mut tx, user.id).await?;
+                (Some(user), phc)
+            }
+            None => (None, None),
+        }
+    };
+    let checked = pool.check(cx.tenant(), password, phc.as_deref()).await?;
+    Ok((user, checked))
 }
 
 async fn begin(

@@ -92,9 +92,7 @@ pub async fn list(cx: &Cx, user: Option<UserId>) -> Result<Vec<Session>, Error> 
 /// # Errors
 /// [`Error::Unknown`].
 pub async fn show(tx: &mut Tx, id: SessionId) -> Result<Session, Error> {
-    repo::by_id(tx, id)
-        .await?
-        .ok_or(Error::Unknown("session"))
+    repo::by_id(tx, id).await?.ok_or(Error::Unknown("session"))
 }
 
 /// Ends the caller's own session.

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use hub_base::{ManualClock, Timestamp};
 
@@ -51,6 +53,128 @@ fn a_truncated_or_strange_file_is_refused_and_kept() {
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
+}
+
+/// A file with one thing changed in it, and the fault's text.
+fn faulty(change: impl Fn(&mut serde_json::Value)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    KeyRing::load_or_create(&path, &clock()).unwrap();
+    let mut file = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut file);
+    fs::write(&path, file.to_string()).unwrap();
+    KeyRing::load(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn a_fault_in_the_file_is_named() {
+    let check = |change: &dyn Fn(&mut serde_json::Value), expected: &str| {
+        let text = faulty(change);
+        assert!(text.contains(expected), "`{text}` lacks `{expected}`");
+    };
+    check(
+        &|file| file["keys"][0]["purpose"] = "espionage".into(),
+        "is unknown to this program",
+    );
+    check(
+        &|file| file["keys"][0]["purpose"] = "device".into(),
+        "no primary key for access-token",
+    );
+    check(
+        &|file| file["keys"][1]["primary"] = false.into(),
+        "no primary key for checkpoint",
+    );
+    check(
+        &|file| file["keys"][2]["seed"] = "c2hvcnQ".into(),
+        "is not 32 bytes",
+    );
+    check(
+        &|file| file["keys"][2]["seed"] = STANDARD_NO_PAD.encode([7; 32]).into(),
+        "is not its own",
+    );
+    check(
+        &|file| {
+            let first = file["keys"][0].clone();
+            file["keys"].as_array_mut().unwrap().push(first);
+        },
+        "is in it twice",
+    );
+    check(&|file| file["extra"] = 1.into(), "line 1, column");
+}
+
+#[test]
+fn two_primary_keys_for_one_purpose_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let mut ring = KeyRing::generate(&clock()).unwrap();
+    ring.rotate(Purpose::Device, &clock()).unwrap();
+    ring.save(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replace("\"primary\": false", "\"primary\": true"),
+    )
+    .unwrap();
+    let error = KeyRing::load(&path).unwrap_err().to_string();
+    assert!(error.contains("2 keys are primary for device"), "{error}");
+}
+
+#[test]
+fn processes_that_start_at_once_read_the_same_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let start = std::sync::Barrier::new(8);
+    let rings: Vec<String> = std::thread::scope(|scope| {
+        let racer = || {
+            start.wait();
+            format!("{:?}", KeyRing::load_or_create(&path, &clock()).unwrap())
+        };
+        let racers: Vec<_> = (0..8).map(|_| scope.spawn(racer)).collect();
+        racers
+            .into_iter()
+            .map(|racer| racer.join().unwrap())
+            .collect()
+    });
+    assert!(rings.iter().all(|ring| *ring == rings[0]), "{rings:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn saving_over_a_ring_keeps_it_closed_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let mut ring = KeyRing::load_or_create(&path, &clock()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    ring.rotate(Purpose::Checkpoint, &clock()).unwrap();
+    ring.save(&path).unwrap();
+    let read = KeyRing::load(&path).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{ring:?}"));
+    assert_eq!(read.all(Purpose::Checkpoint).count(), 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error() {
+    let nowhere = Path::new("/nonexistent/folder/keys.json");
+    let error = KeyRing::load_or_create(nowhere, &clock()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::File {
+                what: "written",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_device_cookie_outlives_a_rotation() {
+    let mut ring = KeyRing::generate(&clock()).unwrap();
+    let tag = ring.device_tag("d1").unwrap();
+    ring.rotate(Purpose::Device, &clock()).unwrap();
+    assert!(ring.device_tag_verifies("d1", &tag));
+    assert_ne!(ring.device_tag("d1").unwrap(), tag);
 }
 
 #[test]

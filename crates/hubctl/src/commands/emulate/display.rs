@@ -75,7 +75,7 @@ impl Display {
                 }
             }
             Progress::AttackBegan { id, technique } => {
-                self.say(&id, &format!("{technique:<10} {id}: attack begins"), false)
+                self.say(&id, &format!("{technique:<10} {id}: attack begins"), false);
             }
             Progress::Detected {
                 id,
