@@ -6,12 +6,12 @@ use std::sync::Arc;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
-use hub_base::{Actor, Principal, TenantId, UserId};
+use hub_base::{Actor, ApiKeyId, Principal, TenantId, UserId};
 use hub_store::{Committed, Store};
 
 use crate::action::Action;
 use crate::error::Error;
-use crate::grants::{Cache, Grants};
+use crate::grants::{Cache, Decisions, Grants, Holder, Miss};
 use crate::policies::Policies;
 use crate::roles;
 
@@ -46,7 +46,16 @@ impl Resource {
 pub struct Decision {
     pub allowed: bool,
     /// Names of the deciding policies; empty if none permitted.
-    pub policies: Vec<String>,
+    pub policies: Arc<[String]>,
+}
+
+impl Decision {
+    fn no() -> Self {
+        Self {
+            allowed: false,
+            policies: Arc::default(),
+        }
+    }
 }
 
 /// Makes decisions; deny by default.
@@ -124,33 +133,25 @@ impl Authorizer {
         action: Action,
         resource: Resource,
     ) -> Result<Decision, Error> {
-        match &principal.actor {
-            Actor::Anonymous => Ok(Decision {
-                allowed: false,
-                policies: Vec::new(),
-            }),
-            Actor::User { user, .. } => {
-                let grants = self.grants(principal.tenant, *user).await?;
-                let own = resource.owner == Some(*user);
-                self.ask(grants.uid.clone(), &grants.entities, action, resource, own)
-            }
-            Actor::ApiKey { key, scopes, .. } => {
-                let uid = EntityUid::from_type_name_and_id(
-                    self.names.key.clone(),
-                    EntityId::new(key.to_string()),
-                );
-                let scopes = scopes.iter().cloned().collect();
-                let entities = self.entities(&uid, principal.tenant, Some(&scopes))?;
-                self.ask(uid, &entities, action, resource, false)
-            }
+        let grants = match &principal.actor {
+            Actor::Anonymous => return Ok(Decision::no()),
+            Actor::User { user, .. } => self.grants(principal.tenant, *user).await?,
+            Actor::ApiKey { key, scopes, .. } => self.scoped(principal.tenant, *key, scopes)?,
             Actor::System { component } => {
                 let uid = EntityUid::from_type_name_and_id(
                     self.names.system.clone(),
                     EntityId::new(component),
                 );
                 let entities = self.entities(&uid, principal.tenant, None)?;
-                self.ask(uid, &entities, action, resource, false)
+                return self.ask(uid, &entities, action, resource, false);
             }
+        };
+        let own = resource.owner.is_some() && resource.owner == principal.user();
+        let ask = || self.ask(grants.uid.clone(), &grants.entities, action, resource, own);
+        if resource.tenant == principal.tenant {
+            grants.decisions.of(action, own, ask)
+        } else {
+            ask()
         }
     }
 
@@ -201,7 +202,8 @@ impl Authorizer {
         tenant: TenantId,
         user: UserId,
     ) -> Result<Arc<Grants>, Error> {
-        let (holder, now) = ((tenant, user), self.store.clock().now());
+        let holder = Holder::Person(tenant, user);
+        let now = self.store.clock().now();
         let miss = match self.known.find(holder, now) {
             Ok(grants) => return Ok(grants),
             Err(miss) => miss,
@@ -214,14 +216,47 @@ impl Authorizer {
             self.names.user.clone(),
             EntityId::new(user.to_string()),
         );
-        let entities = self.entities(&uid, tenant, Some(&permissions))?;
+        self.keep(miss, holder, (uid, roles), permissions)
+    }
+
+    /// What an API key holds: its scopes and nothing else.
+    fn scoped(
+        &self,
+        tenant: TenantId,
+        key: ApiKeyId,
+        scopes: &[String],
+    ) -> Result<Arc<Grants>, Error> {
+        let holder = Holder::Program(tenant, key);
+        let scopes: BTreeSet<String> = scopes.iter().cloned().collect();
+        let miss = match self.known.find(holder, self.store.clock().now()) {
+            Ok(grants) if grants.permissions == scopes => return Ok(grants),
+            Ok(_) => self.known.forgotten(),
+            Err(miss) => miss,
+        };
+        let uid = EntityUid::from_type_name_and_id(
+            self.names.key.clone(),
+            EntityId::new(key.to_string()),
+        );
+        self.keep(miss, holder, (uid, Vec::new()), scopes)
+    }
+
+    fn keep(
+        &self,
+        miss: Miss,
+        holder: Holder,
+        (uid, roles): (EntityUid, Vec<String>),
+        permissions: BTreeSet<String>,
+    ) -> Result<Arc<Grants>, Error> {
+        let entities = self.entities(&uid, holder.tenant(), Some(&permissions))?;
         let grants = Arc::new(Grants {
             roles,
             permissions,
             entities,
             uid,
+            decisions: Decisions::default(),
         });
-        self.known.keep(miss, holder, now, &grants);
+        self.known
+            .keep(miss, holder, self.store.clock().now(), &grants);
         Ok(grants)
     }
 
@@ -289,7 +324,7 @@ impl Authorizer {
         let policies = response
             .diagnostics()
             .reason()
-            .map(|id| self.policies.name(id))
+            .map(|id| self.policies.name(id).to_owned())
             .collect();
         Ok(Decision { allowed, policies })
     }

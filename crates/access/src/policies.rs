@@ -1,9 +1,9 @@
 //! The policies: parsed and validated against their schema before any is used; every fault is told with its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
-use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
 use crate::error::Error;
 
@@ -30,6 +30,8 @@ pub struct Fault {
 #[derive(Debug, Clone)]
 pub struct Policies {
     pub(crate) set: PolicySet,
+    /// Each policy's `@id`; looked up at every decision that is not remembered.
+    names: HashMap<PolicyId, String>,
 }
 
 impl Policies {
@@ -63,7 +65,10 @@ impl Policies {
             faults.extend(result.validation_warnings().map(|w| Fault::at(policies, w)));
         }
         match set {
-            Some(set) if faults.is_empty() => Ok(Self { set }),
+            Some(set) if faults.is_empty() => Ok(Self {
+                names: names(&set),
+                set,
+            }),
             _ => {
                 faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
                 Err(Error::Policies(faults))
@@ -72,11 +77,16 @@ impl Policies {
     }
 
     /// The `@id` of a policy, or Cedar's own name for it.
-    pub(crate) fn name(&self, id: &cedar_policy::PolicyId) -> String {
-        self.set
-            .annotation(id, "id")
-            .map_or_else(|| id.to_string(), str::to_owned)
+    pub(crate) fn name<'p>(&'p self, id: &'p PolicyId) -> &'p str {
+        self.names.get(id).map_or(id.as_ref(), String::as_str)
     }
+}
+
+fn names(set: &PolicySet) -> HashMap<PolicyId, String> {
+    let name = |id: &PolicyId| Some((id.clone(), set.annotation(id, "id")?.to_owned()));
+    set.policies()
+        .filter_map(|policy| name(policy.id()))
+        .collect()
 }
 
 impl Fault {

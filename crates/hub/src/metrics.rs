@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,15 +13,15 @@ use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    method: String,
+    method: &'static str,
     /// The route's pattern, never the path: bounded by the route table.
-    route: String,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: String,
+    route: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,18 +90,22 @@ impl Metrics {
         hub_telemetry::metrics::print(&self.0.registry)
     }
 
-    pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+    pub(crate) fn request(
+        &self,
+        method: &Method,
+        route: &'static str,
+        status: u16,
+        took: Duration,
+    ) {
         let labels = Request {
-            method: method.to_owned(),
-            route: route.to_owned(),
+            method: name(method),
+            route,
             status,
         };
         self.0.requests.get_or_create(&labels).inc();
         self.0
             .latency
-            .get_or_create(&Route {
-                route: route.to_owned(),
-            })
+            .get_or_create(&Route { route })
             .observe(took.as_secs_f64());
     }
 
@@ -168,6 +173,20 @@ impl Metrics {
         self.0
             .blocked_addresses
             .set(i64::try_from(blocked).unwrap_or(i64::MAX));
+    }
+}
+
+/// The methods that routes have; whatever else is sent is counted together.
+const fn name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use hub_access::Authorizer;
-use hub_base::{Clock, Principal, TenantId, Timestamp, UserId};
+use hub_base::{Clock, TenantId, Timestamp, UserId};
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle};
 use hub_ledger::VerifierKey;
 use hub_store::sequence::Sequencer;
@@ -84,11 +84,7 @@ impl Parts {
 
     /// The hub's own work in a tenant.
     pub(crate) fn system(&self, tenant: TenantId, component: &'static str) -> Cx {
-        Cx {
-            store: self.store.clone(),
-            principal: Principal::system(tenant, component),
-            origin: None,
-        }
+        Cx::system(self.store.clone(), tenant, component)
     }
 
     /// The id in the device cookie, if it came along and its tag verifies.

@@ -11,30 +11,30 @@ use crate::tx::{ReadTx, Store, WriteTx};
 #[derive(Debug, Clone)]
 pub struct Cx {
     pub store: Store,
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// Where a request came from; `None` for the hub's own work.
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Cx {
-    pub const fn new(store: Store, principal: Principal, origin: Option<Origin>) -> Self {
+    pub fn new(
+        store: Store,
+        principal: impl Into<Arc<Principal>>,
+        origin: Option<Arc<Origin>>,
+    ) -> Self {
         Self {
             store,
-            principal,
+            principal: principal.into(),
             origin,
         }
     }
 
     /// The hub's own work in a tenant.
-    pub const fn system(store: Store, tenant: TenantId, component: &'static str) -> Self {
-        Self {
-            store,
-            principal: Principal::system(tenant, component),
-            origin: None,
-        }
+    pub fn system(store: Store, tenant: TenantId, component: &'static str) -> Self {
+        Self::new(store, Principal::system(tenant, component), None)
     }
 
-    pub const fn tenant(&self) -> TenantId {
+    pub fn tenant(&self) -> TenantId {
         self.principal.tenant
     }
 

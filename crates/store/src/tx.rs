@@ -141,8 +141,8 @@ impl DerefMut for ReadTx {
 #[derive(Debug)]
 pub struct WriteTx {
     tx: Tx,
-    principal: Principal,
-    origin: Option<Origin>,
+    principal: Arc<Principal>,
+    origin: Option<Arc<Origin>>,
     clock: Arc<dyn Clock>,
     bus: Bus,
     acts: Vec<(&'static str, Arc<Event>)>,
@@ -170,7 +170,7 @@ impl WriteTx {
             &entry.to_string(),
             self.tx.now,
             &self.principal,
-            self.origin.as_ref(),
+            self.origin.as_deref(),
         );
         crate::outbox::repo::insert(&mut self.tx, entry, operation, &event).await?;
         self.acts.push((operation, Arc::new(event)));

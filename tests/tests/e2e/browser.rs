@@ -1,6 +1,7 @@
 //! A real Chromium, driven over WebDriver: one driver process a test, on a port of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -39,16 +40,33 @@ pub(crate) const LOOKS: [Look; 4] = [
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
     process: Child,
-    base: String,
+    port: u16,
     profile: tempfile::TempDir,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser that it started.
+        // What the library does here would wait two minutes for this same thread.
+        let _ours_now = self.driver.clone().leak();
+        let _closed = self.close();
         let _gone = self.process.kill();
         let _reaped = self.process.wait();
         let _kept = self.profile.path();
+    }
+}
+
+impl Browser {
+    /// Has the driver end the browser that it started, which would outlive it; a failed test does this as well.
+    fn close(&self) -> std::io::Result<()> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port))?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(
+            socket,
+            "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+            self.driver.session_id()
+        )?;
+        std::io::copy(&mut socket, &mut std::io::sink())?;
+        Ok(())
     }
 }
 
@@ -98,14 +116,18 @@ impl Browser {
         Self {
             driver,
             process,
-            base,
+            port,
             profile,
         }
     }
 
     /// A command that WebDriver itself does not know.
     async fn extra(&self, path: &str, body: Value) -> Value {
-        let url = format!("{}/session/{}/{path}", self.base, self.driver.session_id());
+        let url = format!(
+            "http://127.0.0.1:{}/session/{}/{path}",
+            self.port,
+            self.driver.session_id()
+        );
         let answer = reqwest::Client::new()
             .post(url)
             .json(&body)
@@ -217,15 +239,15 @@ impl Browser {
             .collect()
     }
 
-    /// Whether the page is wider than the window.
-    pub(crate) async fn overflows(&self) -> bool {
-        let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth + 1";
-        self.driver
-            .execute(script, vec![])
-            .await
-            .unwrap()
-            .json()
-            .as_bool()
-            .unwrap()
+    /// What makes the page wider than its window: nothing, if it is not.
+    pub(crate) async fn overflowing(&self) -> Vec<String> {
+        let script = "const width = document.documentElement.clientWidth; \
+            if (document.documentElement.scrollWidth <= width + 1) return []; \
+            return [...document.querySelectorAll('body *')] \
+              .filter((e) => e.getBoundingClientRect().right > width + 1) \
+              .map((e) => e.outerHTML.slice(0, 160));";
+        let found = self.driver.execute(script, vec![]).await.unwrap();
+        let found = found.json().as_array().unwrap().clone();
+        found.iter().map(ToString::to_string).collect()
     }
 }

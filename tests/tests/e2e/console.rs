@@ -128,8 +128,11 @@ async fn every_page_is_accessible_in_both_themes_wide_and_narrow() {
                     .into_iter()
                     .map(|fault| format!("{path} {look:?} {fault}")),
             );
-            if browser.overflows().await {
-                faults.push(format!("{path} {look:?} is wider than its window"));
+            let wide = browser.overflowing().await;
+            if !wide.is_empty() {
+                faults.push(format!(
+                    "{path} {look:?} is wider than its window: {wide:?}"
+                ));
             }
         }
     };

@@ -149,7 +149,7 @@ async fn strangers_may_nothing_and_what_is_ones_own_may_be_seen() {
         let decision = decide.await.unwrap();
         assert_eq!(decision.allowed, expected);
         assert_eq!(
-            decision.policies,
+            decision.policies.to_vec(),
             if expected {
                 vec!["own-sessions"]
             } else {

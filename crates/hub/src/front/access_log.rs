@@ -2,8 +2,8 @@
 //! one batch a tenant. Not acts: nothing changed. Bounded; what does not fit is counted as lost.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hub_base::{Actor, Origin, Principal, TenantId, Timestamp};
@@ -19,24 +19,46 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// Kinds of request in memory at most.
 const BOUND: usize = 20_000;
 
-/// What makes two requests the same for the log.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A request as the log sees it; shares what it holds with the request, so that noting one costs next to nothing.
+#[derive(Debug)]
 struct Kind {
-    tenant: TenantId,
-    caller: Caller,
+    principal: Arc<Principal>,
+    origin: Arc<Origin>,
     operation: &'static str,
-    address: IpAddr,
-    user_agent: Option<String>,
     outcome: Verdict,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Caller {
-    uid: String,
-    name: String,
-    kind: &'static str,
-    session: Option<String>,
-    credential: Option<String>,
+impl Kind {
+    /// What makes two requests the same for the log.
+    fn key(&self) -> impl Hash + Eq + '_ {
+        let credential = match &self.principal.actor {
+            Actor::User { user, session, .. } => Some((user.uuid(), Some(session.uuid()))),
+            Actor::ApiKey { key, .. } => Some((key.uuid(), None)),
+            Actor::Anonymous | Actor::System { .. } => None,
+        };
+        (
+            self.principal.tenant,
+            credential,
+            self.operation,
+            self.origin.address,
+            self.origin.user_agent.as_deref(),
+            self.outcome,
+        )
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Kind {}
+
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 /// How a request ended, as far as detection is concerned.
@@ -67,21 +89,19 @@ impl AccessLog {
     /// Notes one request that had a proven caller.
     pub(crate) fn note(
         &self,
-        principal: &Principal,
-        origin: &Origin,
+        principal: &Arc<Principal>,
+        origin: &Arc<Origin>,
         (operation, outcome, records): (&'static str, Verdict, u64),
         now: Timestamp,
         metrics: &Metrics,
     ) {
-        let Some(caller) = caller(principal) else {
+        if !matches!(principal.actor, Actor::User { .. } | Actor::ApiKey { .. }) {
             return;
-        };
+        }
         let kind = Kind {
-            tenant: principal.tenant,
-            caller,
+            principal: Arc::clone(principal),
+            origin: Arc::clone(origin),
             operation,
-            address: origin.address,
-            user_agent: origin.user_agent.clone(),
             outcome,
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +124,7 @@ impl AccessLog {
         let mut by_tenant: HashMap<TenantId, Vec<(Kind, Tally)>> = HashMap::new();
         for (kind, tally) in taken {
             by_tenant
-                .entry(kind.tenant)
+                .entry(kind.principal.tenant)
                 .or_default()
                 .push((kind, tally));
         }
@@ -149,28 +169,24 @@ impl AccessLog {
     }
 }
 
-fn caller(principal: &Principal) -> Option<Caller> {
-    match &principal.actor {
+fn actor(event: &mut Event, actor: &Actor) {
+    match actor {
         Actor::User {
             user,
             session,
             username,
             ..
-        } => Some(Caller {
-            uid: user.to_string(),
-            name: username.clone(),
-            kind: "User",
-            session: Some(session.to_string()),
-            credential: None,
-        }),
-        Actor::ApiKey { key, name, .. } => Some(Caller {
-            uid: key.to_string(),
-            name: name.clone(),
-            kind: "Service",
-            session: None,
-            credential: Some(key.to_string()),
-        }),
-        Actor::Anonymous | Actor::System { .. } => None,
+        } => {
+            let user = json!({"uid": user.to_string(), "name": username, "type": "User"});
+            event.set("actor.user", user);
+            event.set("actor.session.uid", session.to_string());
+        }
+        Actor::ApiKey { key, name, .. } => {
+            let key = key.to_string();
+            let user = json!({"uid": key, "name": name, "type": "Service", "credential_uid": key});
+            event.set("actor.user", user);
+        }
+        Actor::Anonymous | Actor::System { .. } => {}
     }
 }
 
@@ -201,27 +217,18 @@ fn event(kind: &Kind, tally: Tally) -> Event {
     event.set("count", tally.count);
     event.set("api.operation", kind.operation);
     event.set("api.service.name", "security-hub");
-    event.set(
-        "actor.user",
-        json!({"uid": kind.caller.uid, "name": kind.caller.name, "type": kind.caller.kind}),
-    );
-    event.set("src_endpoint.ip", kind.address.to_string());
+    actor(&mut event, &kind.principal.actor);
+    event.set("src_endpoint.ip", kind.origin.address.to_string());
     event.set(
         "metadata",
         json!({
             "version": "1.8.0", "log_provider": "security_hub", "log_name": "api",
-            "tenant_uid": kind.tenant.to_string(),
+            "tenant_uid": kind.principal.tenant.to_string(),
             "product": {"name": "Security Hub", "vendor_name": "Security Hub"},
         }),
     );
     event.set("unmapped.records", tally.records);
-    if let Some(session) = &kind.caller.session {
-        event.set("actor.session.uid", session.clone());
-    }
-    if let Some(credential) = &kind.caller.credential {
-        event.set("actor.user.credential_uid", credential.clone());
-    }
-    if let Some(agent) = &kind.user_agent {
+    if let Some(agent) = &kind.origin.user_agent {
         event.set("http_request.user_agent", agent.clone());
     }
     match kind.outcome {
@@ -246,17 +253,17 @@ mod tests {
             name: "nightly".into(),
             scopes: vec![],
         };
-        let principal = Principal {
+        let principal = Arc::new(Principal {
             tenant: TenantId::SYSTEM,
             actor,
             roles: vec![],
-        };
-        let origin = Origin {
+        });
+        let origin = Arc::new(Origin {
             request: RequestId::new(&clock),
             address: [127, 3, 0, 1].into(),
             user_agent: Some("batch/1".into()),
             device: None,
-        };
+        });
         let (log, metrics) = (AccessLog::default(), Metrics::new());
         for _ in 0..3 {
             let now = Timestamp::from_unix_millis(1000);

@@ -1,7 +1,5 @@
 //! From a request to its caller: credential, block list, rate, permission.
 
-use std::sync::Arc;
-
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{Extensions, HeaderMap, Method, Request};
 use hub_access::Action;
@@ -155,7 +153,6 @@ impl Claim {
         app.rate
             .take(who(&principal, &self.visit), now)
             .map_err(slow_down)?;
-        let principal = Arc::unwrap_or_clone(principal);
         Ok(Admission {
             cx: Cx::new(app.store.clone(), principal, Some(self.visit.origin)),
         })

@@ -27,7 +27,7 @@ const USER_AGENT_BYTES: usize = 256;
 /// What the front door knows of a request, for its handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) scheme: Scheme,
     /// The TCP peer is on this machine and no proxy stands between.
     pub(crate) is_local: bool,
@@ -67,7 +67,7 @@ async fn respond(
         .get::<Matched>()
         .map_or("none", |matched| matched.0);
     app.metrics
-        .request(method.as_str(), route, response.status().as_u16(), took);
+        .request(&method, route, response.status().as_u16(), took);
     tracing::debug!(request.id = %id, http.method = %method, http.route = route,
         http.status = response.status().as_u16(), duration_ms = took.as_millis() as u64, "a request was answered");
     dress(response.headers_mut(), id, arrival.scheme);
@@ -89,7 +89,7 @@ fn visit(app: &App, headers: &HeaderMap, arrival: Arrival) -> Visit {
         device: app.device(headers),
     };
     Visit {
-        origin,
+        origin: Arc::new(origin),
         scheme: arrival.scheme,
         is_local: address == peer.to_canonical() && address.is_loopback(),
     }
@@ -97,6 +97,7 @@ fn visit(app: &App, headers: &HeaderMap, arrival: Arrival) -> Visit {
 
 /// The headers that every response has; a handler's own come first.
 fn dress(headers: &mut HeaderMap, id: RequestId, scheme: Scheme) {
+    headers.reserve(10);
     let mut put = |name: HeaderName, value: &'static str| {
         headers
             .entry(name)

@@ -176,7 +176,7 @@ async fn begin(
         user.id,
         &secret.hash(),
         expires,
-        cx.origin.as_ref(),
+        cx.origin.as_deref(),
     )
     .await?;
     repo::insert_refresh(&mut tx, session, &refresh.hash()).await?;

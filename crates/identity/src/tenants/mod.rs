@@ -32,7 +32,7 @@ pub async fn create(
     // The operator acts inside the new tenant: its ledger begins with its own making.
     let principal = Principal {
         tenant,
-        ..cx.principal.clone()
+        ..(*cx.principal).clone()
     };
     let within = Cx::new(cx.store.clone(), principal, cx.origin.clone());
     let prepared = users::prepare(&within, owner, pool).await?;

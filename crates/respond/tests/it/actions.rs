@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use hub_base::{ErrorKind, Origin, RequestId};
 use hub_respond::actions::{self, Kind, Request, State};
 use hub_respond::blocks;
@@ -144,12 +146,12 @@ async fn an_order_that_would_hurt_is_refused() {
         .absorb(&[world.finding("T1", "address:192.0.2.1", &[])])
         .await[0];
     let mut cx = world.operator();
-    cx.origin = Some(Origin {
+    cx.origin = Some(Arc::new(Origin {
         request: RequestId::new(&*world.clock),
         address: "203.0.113.5".parse().unwrap(),
         user_agent: None,
         device: None,
-    });
+    }));
     for (kind, target) in [
         (Kind::BlockAddress, "0.0.0.0/0"),
         (Kind::BlockAddress, "203.0.113.0/24"),
