@@ -231,7 +231,7 @@ fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Has
             report.fault(
                 Some(*expected),
                 line,
-                format!("entry {expected} is not readable: {error}"),
+                format!("it is not readable: {error}"),
             );
             *expected += 1;
             // The stated leaf is lost with the line; a zero leaf keeps the later indices in place.
@@ -239,10 +239,7 @@ fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Has
         }
     };
     if entry.index != *expected {
-        let what = format!(
-            "entry {expected} was expected here, entry {} stands here",
-            entry.index
-        );
+        let what = format!("entry {} stands in its place", entry.index);
         report.fault(Some(*expected), line, what);
     }
     *expected = entry.index.saturating_add(1);
@@ -252,18 +249,15 @@ fn entry(text: &[u8], line: u64, expected: &mut u64, report: &mut Report) -> Has
             Some(entry.index),
             line,
             format!(
-                "entry {} was changed: its text hashes to {leaf}, its leaf is {}",
-                entry.index, entry.leaf
+                "it was changed: its text hashes to {leaf}, its leaf is {}",
+                entry.leaf
             ),
         );
     } else if !body_names(&entry) {
         report.fault(
             Some(entry.index),
             line,
-            format!(
-                "entry {} was changed: its id is not the one in its text",
-                entry.index
-            ),
+            "it was changed: its id is not the one in its text".to_owned(),
         );
     }
     leaf
