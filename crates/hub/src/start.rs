@@ -316,6 +316,7 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
         revocations,
         responding,
     });
+    crate::workers::views::attach(&app);
     Ok((app, signer))
 }
 

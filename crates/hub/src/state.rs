@@ -1,7 +1,7 @@
 //! What every request and worker shares: one concrete struct, made once at the start.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::HeaderMap;
 use hub_access::Authorizer;
@@ -66,6 +66,11 @@ impl Deref for App {
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// For those who must not keep the server's parts alive.
+    pub(crate) fn downgrade(&self) -> Weak<Parts> {
+        Arc::downgrade(&self.0)
     }
 }
 

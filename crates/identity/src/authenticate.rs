@@ -79,11 +79,12 @@ impl Authenticator {
             .tokens
             .verify(text, now)
             .map_err(|_| Error::BadCredential)?;
-        if self.revocations.refuses(claims.sid, claims.sub) {
+        let until = Timestamp::from_unix_seconds(claims.exp).min(now.plus(MEMORY * 6));
+        let principal = principal_of(claims);
+        if self.revocations.refuses(&principal) {
             return Err(Error::BadCredential);
         }
-        let until = Timestamp::from_unix_seconds(claims.exp).min(now.plus(MEMORY * 6));
-        Ok(self.remember(key, principal_of(claims), until, version))
+        Ok(self.remember(key, principal, until, version))
     }
 
     /// Checks a session cookie.

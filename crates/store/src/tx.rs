@@ -180,14 +180,7 @@ impl WriteTx {
     /// Change, ledger entry and event, or nothing. Returns the entry's id.
     pub async fn commit(mut self, act: Act) -> Result<EntryId, Error> {
         let entry = self.record(act).await?;
-        self.tx.inner.commit().await?;
-        for (operation, event) in self.acts {
-            self.bus.tell(Committed {
-                tenant: self.tx.tenant,
-                operation,
-                event,
-            });
-        }
+        self.commit_progress().await?;
         Ok(entry)
     }
 

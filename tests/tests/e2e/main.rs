@@ -14,6 +14,7 @@ mod console;
 mod door;
 mod foreign;
 mod incidents;
+mod revoked;
 mod service;
 mod sign_in;
 mod tampered;

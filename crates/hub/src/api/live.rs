@@ -8,15 +8,15 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream};
 use http::{Method, StatusCode};
 use hub_access::Action;
-use hub_base::TenantId;
-use hub_store::Committed;
+use hub_store::{Committed, Cx};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::extract::Caller;
 use super::table::Api;
+use crate::front::admit::{WATCH, may_stay};
 use crate::live::{Kind, Totals};
 use crate::state::App;
 
@@ -32,7 +32,8 @@ pub(super) fn routes(api: &mut Api) {
 
 struct Watching {
     app: App,
-    tenant: TenantId,
+    cx: Cx,
+    until: Instant,
     bus: Receiver<Committed>,
     second: Interval,
     before: Totals,
@@ -48,7 +49,8 @@ async fn live(
     let bus = app.store.bus().listen();
     let watching = Watching {
         app,
-        tenant: cx.tenant(),
+        cx,
+        until: Instant::now() + WATCH,
         bus,
         second,
         before,
@@ -60,15 +62,19 @@ async fn live(
 }
 
 impl Watching {
-    /// The next event; `None` ends the stream when the server stops.
+    /// The next event; `None` ends the stream: the server stops, the caller may not stay, or has
+    /// watched long enough.
     async fn next(&mut self) -> Option<Event> {
         let mut stopping = self.app.stopping.subscribe();
         loop {
             tokio::select! {
                 () = crate::front::listener::told(&mut stopping) => return None,
-                _ = self.second.tick() => return Some(self.rates()),
+                _ = self.second.tick() => {
+                    let goes_on = Instant::now() < self.until && may_stay(&self.app, &self.cx);
+                    return goes_on.then(|| self.rates());
+                }
                 heard = self.bus.recv() => match heard {
-                    Ok(committed) if committed.tenant == self.tenant => {
+                    Ok(committed) if committed.tenant == self.cx.tenant() && may_stay(&self.app, &self.cx) => {
                         if let Some(event) = event(&committed) {
                             return Some(event);
                         }
@@ -82,7 +88,7 @@ impl Watching {
     }
 
     fn rates(&mut self) -> Event {
-        let now = self.app.live.totals(self.tenant);
+        let now = self.app.live.totals(self.cx.tenant());
         let rates = json!({
             "time": self.app.clock().now().unix_seconds(),
             "events": now.events - self.before.events,

@@ -10,17 +10,19 @@ use futures_util::{Stream, stream};
 use hub_store::{Committed, Cx};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::now::picture;
 use super::view::{FindingRowsPart, IncidentRowsPart, TilesPart};
 use crate::api::extract::Caller;
+use crate::front::admit::{WATCH, may_stay};
 use crate::live::Totals;
 use crate::state::App;
 
 struct Watching {
     app: App,
     cx: Cx,
+    until: Instant,
     bus: Receiver<Committed>,
     second: Interval,
     before: Totals,
@@ -40,6 +42,7 @@ pub(crate) async fn live(
     let watching = Watching {
         app,
         cx,
+        until: Instant::now() + WATCH,
         bus,
         second,
         before,
@@ -63,7 +66,7 @@ impl Watching {
             () = crate::front::listener::told(&mut stopping) => return None,
             _ = self.second.tick() => {}
         }
-        if self.is_over() {
+        if Instant::now() >= self.until || !may_stay(&self.app, &self.cx) {
             return None;
         }
         while let Ok(committed) = self.bus.try_recv() {
@@ -89,14 +92,6 @@ impl Watching {
             }
             // The database is away for a moment; the next second tries again.
             None => Some(rates),
-        }
-    }
-
-    /// A revoked session must not go on watching.
-    fn is_over(&self) -> bool {
-        match (self.cx.principal.session(), self.cx.principal.user()) {
-            (Some(session), Some(user)) => self.app.revocations.refuses(session, user),
-            _ => false,
         }
     }
 

@@ -1,9 +1,11 @@
 //! From a request to its caller: credential, block list, rate, permission.
 
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{Extensions, HeaderMap, Method, Request};
 use hub_access::Action;
-use hub_base::{Actor, ErrorKind, Principal, TenantId};
+use hub_base::{Actor, ErrorKind, Origin, Principal, TenantId};
 use hub_identity::Error as IdentityError;
 use hub_store::Cx;
 
@@ -193,6 +195,18 @@ pub(crate) fn unblocked(app: &App, tenant: TenantId, visit: &Visit) -> Result<()
         return Err(Problem::address_blocked());
     }
     Ok(())
+}
+
+/// How long one answer goes on at most; who watches longer asks again, and shows the credential again.
+pub(crate) const WATCH: std::time::Duration = std::time::Duration::from_mins(15);
+
+/// Whether a caller who was let in some time ago would still be: not revoked, not locked, not blocked.
+pub(crate) fn may_stay(app: &App, cx: &Cx) -> bool {
+    let is_blocked = |origin: &Arc<Origin>| {
+        app.blocks
+            .refuses(cx.tenant(), origin.address, app.clock().now())
+    };
+    !app.revocations.refuses(&cx.principal) && !cx.origin.as_ref().is_some_and(is_blocked)
 }
 
 impl Admission {

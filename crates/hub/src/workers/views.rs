@@ -29,6 +29,17 @@ pub(crate) async fn load(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What must hold before a change is answered: an ended session is refused, a taken role is gone.
+pub(crate) fn attach(app: &App) {
+    let parts = app.downgrade();
+    app.store.bus().attach(move |committed| {
+        if let Some(parts) = parts.upgrade() {
+            parts.revocations.apply(committed);
+            parts.authorizer.apply(committed);
+        }
+    });
+}
+
 pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
     let mut bus = app.store.bus().listen();
     let mut refresh = tokio::time::interval(REFRESH);
@@ -70,8 +81,6 @@ pub(super) async fn follow(app: App, mut stop: Stop) -> anyhow::Result<()> {
 }
 
 fn take(app: &App, committed: &Committed, stale: &mut BTreeSet<TenantId>) {
-    app.revocations.apply(committed);
-    app.authorizer.apply(committed);
     app.live.count(committed);
     match committed.operation {
         "address.block" | "address.release" | "containment.apply" | "containment.release" => {
