@@ -16,6 +16,14 @@ pub enum Error {
     /// One cannot grant what one does not have.
     #[error("you cannot give `{0}`, because you do not have it")]
     Beyond(String),
+    /// One cannot act on somebody who may do more.
+    #[error(
+        "they may do `{0}` and you may not: only somebody who may do as much can do this to them"
+    )]
+    Outranked(String),
+    /// A tenant without them could never be administered again.
+    #[error("nobody else holds the role `{0}`: give it to somebody else first")]
+    Last(&'static str),
     #[error("no such user in this tenant")]
     UnknownUser,
     #[error("the policies have {} faults", .0.len())]
@@ -35,8 +43,8 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid { .. } | Self::UnknownRole(_) => ErrorKind::Invalid,
-            Self::BuiltIn(_) => ErrorKind::Conflict,
-            Self::Beyond(_) => ErrorKind::Forbidden,
+            Self::BuiltIn(_) | Self::Last(_) => ErrorKind::Conflict,
+            Self::Beyond(_) | Self::Outranked(_) => ErrorKind::Forbidden,
             Self::UnknownUser => ErrorKind::NotFound,
             Self::Policies(_) => ErrorKind::Internal,
             Self::Store(error) => error.kind(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hub_access::{Action, Resource, roles};
-use hub_base::{Principal, TenantId, UserId};
+use hub_base::{ErrorKind, Principal, TenantId, UserId};
 use hub_store::{Cx, WriteTx};
 
 use crate::problem::Problem;
@@ -22,6 +22,20 @@ pub(crate) async fn decide(app: &App, cx: &Cx, action: Action) -> Result<bool, P
         .decide(principal, action, resource)
         .await?
         .allowed)
+}
+
+/// Refuses, as the route's own guard does, what part of a request needs beyond the route's permission.
+pub(crate) async fn demand(app: &App, cx: &Cx, action: Action) -> Result<(), Problem> {
+    if decide(app, cx, action).await? {
+        return Ok(());
+    }
+    Err(lacking(action))
+}
+
+/// The answer to who lacks a permission.
+pub(crate) fn lacking(action: Action) -> Problem {
+    let needs = format!("this needs the permission `{}`", action.name());
+    Problem::of(ErrorKind::Forbidden).detail(needs)
 }
 
 /// The names of a person's roles, for tokens and views. None if they cannot be read just now: a decision never

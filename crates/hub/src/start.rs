@@ -11,6 +11,7 @@ use hub_access::Authorizer;
 use hub_base::{Clock, SystemClock};
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle, enrolment};
 use hub_ledger::{Signer, VerifierKey};
+use hub_respond::notify::Notifier;
 use hub_store::cluster::PrivateCluster;
 use hub_store::sequence::Sequencer;
 use hub_store::{Endpoints, Store, connect, migrate as migrations};
@@ -315,6 +316,7 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
         tokens,
         revocations,
         responding,
+        notifier: Notifier::new(&config.respond)?,
     });
     crate::workers::views::attach(&app);
     Ok((app, signer))

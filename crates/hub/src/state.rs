@@ -8,6 +8,7 @@ use hub_access::Authorizer;
 use hub_base::{Clock, TenantId, Timestamp, UserId};
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle};
 use hub_ledger::VerifierKey;
+use hub_respond::notify::Notifier;
 use hub_store::sequence::Sequencer;
 use hub_store::{Cx, Store};
 use hub_vault::{KeyRing, TokenVerifier};
@@ -54,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) sequencer: Sequencer,
     pub(crate) detection: Detection,
     pub(crate) responding: hub_respond::actions::Deps,
+    pub(crate) notifier: Notifier,
 }
 
 impl Deref for App {

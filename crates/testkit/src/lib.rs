@@ -6,6 +6,7 @@ mod cluster;
 mod database;
 pub mod hub;
 mod ingest;
+pub mod mail;
 mod repo;
 
 pub use database::{TestDb, database, tenant, try_database};

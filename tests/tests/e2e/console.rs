@@ -137,6 +137,8 @@ async fn every_page_is_accessible_in_both_themes_wide_and_narrow() {
         }
     };
     judge("/console/sign-in").await;
+    judge("/console/forgot").await;
+    judge("/console/reset?token=x").await;
     browser
         .sign_in(&world.hub.url, "acme", "ada", PASSWORD)
         .await;

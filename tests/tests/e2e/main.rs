@@ -7,6 +7,7 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod accounts;
 mod bad_days;
 mod bad_input;
 mod browser;

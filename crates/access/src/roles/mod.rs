@@ -23,6 +23,9 @@ pub struct Role {
 /// The roles that every tenant has.
 const BUILT_IN: &[&str] = &["operator", "owner", "admin", "analyst", "auditor", "member"];
 
+/// Roles that somebody must hold.
+const KEPT: &[&str] = &["owner", "operator"];
+
 /// What a built-in role permits; `None` for any other name.
 pub fn built_in(name: &str) -> Option<BTreeSet<String>> {
     let wanted: fn(&str) -> bool = match name {
@@ -206,7 +209,8 @@ pub async fn check_scopes(
 /// Gives a person exactly these roles.
 ///
 /// # Errors
-/// [`Error::UnknownRole`], [`Error::UnknownUser`], [`Error::Beyond`] if a role, given or taken, permits what the caller lacks.
+/// [`Error::UnknownRole`], [`Error::UnknownUser`], [`Error::Beyond`] if a role, given or taken, permits what the caller lacks,
+/// [`Error::Last`] if it takes a role that somebody must hold from the last who does.
 pub async fn assign(
     cx: &Cx,
     authorizer: &Authorizer,
@@ -214,16 +218,35 @@ pub async fn assign(
     name: &str,
     roles: &BTreeSet<String>,
 ) -> Result<(), Error> {
-    if let Some(unfit) = roles.iter().find(|role| !is_name(role)) {
-        return Err(Error::UnknownRole(unfit.chars().take(64).collect()));
-    }
     // Before the transaction: no one waits for a second connection while holding one.
     let held = authorizer.permissions(&cx.principal).await?;
     let mut tx = cx.write().await?;
-    let before = repo::of(&mut tx, user).await?;
+    assign_in(&mut tx, &held, user, name, roles).await?;
+    tx.commit_progress().await?;
+    authorizer.forget(cx.tenant());
+    Ok(())
+}
+
+/// Gives roles within a transaction and records the act; `held` is what the caller may do. Whoever commits has the
+/// tenant's grants forgotten, as [`Authorizer::apply`] does.
+///
+/// # Errors
+/// As [`assign`].
+pub async fn assign_in(
+    tx: &mut WriteTx,
+    held: &BTreeSet<String>,
+    user: UserId,
+    name: &str,
+    roles: &BTreeSet<String>,
+) -> Result<(), Error> {
+    if let Some(unfit) = roles.iter().find(|role| !is_name(role)) {
+        return Err(Error::UnknownRole(unfit.chars().take(64).collect()));
+    }
+    let tenant = tx.tenant();
+    let before: BTreeSet<String> = repo::of(tx, user).await?.into_iter().collect();
     let mut touched = BTreeSet::new();
-    for role in roles.union(&before.iter().cloned().collect()) {
-        let permissions = permissions_of(&mut tx, cx.tenant(), role).await?;
+    for role in roles.union(&before) {
+        let permissions = permissions_of(tx, tenant, role).await?;
         if roles.contains(role) && permissions.is_none() {
             return Err(Error::UnknownRole(role.clone()));
         }
@@ -234,11 +257,33 @@ pub async fn assign(
                 .filter(|p| is_ours(p)),
         );
     }
-    beyond(&held, &touched)?;
-    record(&mut tx, user, name, roles).await?;
-    tx.commit_progress().await?;
-    authorizer.forget(cx.tenant());
+    beyond(held, &touched)?;
+    for role in KEPT {
+        let is_taken = before.contains(*role) && !roles.contains(*role);
+        if is_taken && repo::holders(tx, role).await? == [user] {
+            return Err(Error::Last(role));
+        }
+    }
+    record(tx, user, name, roles).await?;
     Ok(())
+}
+
+/// Refuses to let the caller do something to a person who may do more than they: an administrator does not lock out an
+/// owner.
+///
+/// # Errors
+/// [`Error::Outranked`] with a permission that only the person has.
+pub async fn check_rank(cx: &Cx, authorizer: &Authorizer, person: UserId) -> Result<(), Error> {
+    if cx.principal.user() == Some(person) {
+        return Ok(());
+    }
+    let held = authorizer.permissions(&cx.principal).await?;
+    let theirs = authorizer.grants(cx.tenant(), person).await?;
+    let missing = theirs
+        .permissions
+        .iter()
+        .find(|permission| is_ours(permission) && !held.contains(*permission));
+    missing.map_or(Ok(()), |missing| Err(Error::Outranked(missing.clone())))
 }
 
 /// Gives roles within a transaction without asking what the caller holds: for the first owner and the first operator.

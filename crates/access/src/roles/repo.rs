@@ -82,3 +82,19 @@ pub(crate) async fn set(tx: &mut Tx, user: UserId, roles: &BTreeSet<String>) -> 
     .await?;
     Ok(())
 }
+
+/// Who holds a role. Their rows stay locked, so that two holders cannot take the role from each other at once.
+pub(crate) async fn holders(tx: &mut Tx, role: &str) -> Result<Vec<UserId>, Error> {
+    let tenant = tx.tenant().uuid();
+    let rows: Vec<(uuid::Uuid,)> = sqlx::query_as(
+        "select user_id from user_role where tenant_id = $1 and role = $2 order by user_id for update",
+    )
+    .bind(tenant)
+    .bind(role)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(user,)| UserId::from_uuid(user))
+        .collect())
+}

@@ -50,11 +50,13 @@ async fn evaluation(
     }))
 }
 
-/// A subject is named by id or by user name; nobody of that name may nothing.
+/// A subject is named by id or by user name; nobody of that name may nothing, nor who is locked out.
 async fn subject(cx: &Cx, text: &str) -> Result<Option<UserId>, Problem> {
-    if let Ok(id) = text.parse() {
-        return Ok(Some(id));
-    }
     let mut tx = cx.read().await?;
-    Ok(users::by_username(&mut tx, text).await?.map(|user| user.id))
+    let user = match text.parse() {
+        Ok(id) => users::by_id(&mut tx, id).await?,
+        Err(_) => users::by_username(&mut tx, text).await?,
+    };
+    let user = user.filter(|user| user.locked_at.is_none());
+    Ok(user.map(|user| user.id))
 }

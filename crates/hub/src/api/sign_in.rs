@@ -145,6 +145,9 @@ fn anonymous(app: &App, tenant: TenantId, visit: &Visit) -> Cx {
     )
 }
 
+/// Stands for all tenants that do not exist, in the turns for hashing.
+const NOBODY: TenantId = TenantId::from_uuid(uuid::Uuid::max());
+
 /// The tenant of that slug; an unknown one answers like a wrong password.
 async fn tenant(app: &App, slug: &str) -> Result<TenantId, Problem> {
     let tenant = tenants::by_slug(&app.store, slug).await?;
@@ -160,7 +163,14 @@ pub(crate) async fn sign_in(
     slug: &str,
     login: &Login,
 ) -> Result<(TenantId, Tokens), Problem> {
-    let tenant = tenant(app, slug).await?;
+    let tenant = match tenant(app, slug).await {
+        Ok(tenant) => tenant,
+        Err(problem) => {
+            // As long as a wrong password takes: no list of the tenants comes out of guessing.
+            app.hashing.check(NOBODY, &login.password, None).await?;
+            return Err(problem);
+        }
+    };
     let cx = anonymous(app, tenant, visit);
     if let Err(problem) = admit::unblocked(app, tenant, visit) {
         sessions::refuse_blocked(&cx, &login.username).await?;
@@ -243,12 +253,23 @@ async fn forgot(
     visit: Visit,
     Given(request): Given<ForgotRequest>,
 ) -> Result<StatusCode, Problem> {
-    if let Ok(tenant) = tenant(&app, &request.tenant).await {
-        admit::unblocked(&app, tenant, &visit)?;
-        let mail = passwords::forgot(&anonymous(&app, tenant, &visit), &request.username).await?;
-        crate::workers::mail::reset(&app, mail);
-    }
+    ask_reset(&app, &visit, &request.tenant, &request.username).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Mails a reset to whom it may concern; also what the console's form does.
+pub(crate) async fn ask_reset(
+    app: &App,
+    visit: &Visit,
+    slug: &str,
+    username: &str,
+) -> Result<(), Problem> {
+    if let Ok(tenant) = tenant(app, slug).await {
+        admit::unblocked(app, tenant, visit)?;
+        let mail = passwords::forgot(&anonymous(app, tenant, visit), username).await?;
+        crate::workers::mail::reset(app, mail);
+    }
+    Ok(())
 }
 
 async fn reset(
@@ -256,12 +277,23 @@ async fn reset(
     visit: Visit,
     Given(request): Given<ResetRequest>,
 ) -> Result<StatusCode, Problem> {
-    let bad = || Problem::from(hub_identity::Error::BadCredential);
-    let tenant = credential::tenant_of(&request.token).ok_or_else(bad)?;
-    admit::unblocked(&app, tenant, &visit)?;
-    let cx = anonymous(&app, tenant, &visit);
-    passwords::reset(&cx, &request.token, &request.password, &app.hashing).await?;
+    use_reset(&app, &visit, &request.token, &request.password).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sets a password with a reset token; also what the console's form does.
+pub(crate) async fn use_reset(
+    app: &App,
+    visit: &Visit,
+    token: &str,
+    password: &str,
+) -> Result<(), Problem> {
+    let bad = || Problem::from(hub_identity::Error::BadCredential);
+    let tenant = credential::tenant_of(token).ok_or_else(bad)?;
+    admit::unblocked(app, tenant, visit)?;
+    let cx = anonymous(app, tenant, visit);
+    passwords::reset(&cx, token, password, &app.hashing).await?;
+    Ok(())
 }
 
 async fn enrol(

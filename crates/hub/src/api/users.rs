@@ -162,13 +162,18 @@ async fn create(
         display_name: wish.display_name,
         password: wish.password,
     };
+    if !wish.roles.is_empty() {
+        permits::demand(&app, &cx, Action::RolesUpdate).await?;
+    }
+    let held = app.authorizer.permissions(&cx.principal).await?;
     let name = person.username.clone();
     let prepared = users::prepare(&cx, person, &app.hashing).await?;
     let mut tx = cx.write().await?;
     let id = users::create_in(&mut tx, &cx, prepared).await?;
+    if !wish.roles.is_empty() {
+        roles::assign_in(&mut tx, &held, id, &name, &wish.roles).await?;
+    }
     tx.commit_progress().await?;
-    // A second transaction: a person without roles may nothing, so stopping between the two opens nothing.
-    roles::assign(&cx, &app.authorizer, id, &name, &wish.roles).await?;
     view(&app, &cx, id).await.map(|Json(view)| Created(view))
 }
 
@@ -178,6 +183,7 @@ async fn lock(
     At((id,)): At<(UserId,)>,
     Given(why): Given<Reason>,
 ) -> Reply<UserView> {
+    roles::check_rank(&cx, &app.authorizer, id).await?;
     users::lock(&cx, id, &why.reason).await?;
     view(&app, &cx, id).await
 }
@@ -188,6 +194,7 @@ async fn unlock(
     At((id,)): At<(UserId,)>,
     Given(why): Given<Reason>,
 ) -> Reply<UserView> {
+    roles::check_rank(&cx, &app.authorizer, id).await?;
     users::unlock(&cx, id, &why.reason).await?;
     view(&app, &cx, id).await
 }

@@ -44,6 +44,14 @@ pub(crate) async fn admit(
     response
 }
 
+/// Lets anybody in, at a limited rate.
+pub(crate) async fn visitor(State(app): State<App>, request: Request, next: Next) -> Response {
+    match admit::visitor(&app, request.extensions()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 fn sign_in_first(request: &Request) -> Response {
     let wanted = request.uri().path();
     let back = if request.method() == Method::GET

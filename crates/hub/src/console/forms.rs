@@ -5,11 +5,12 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hub_identity::passwords::RESET_TTL;
 use hub_identity::sessions::{self, Login};
 use serde::Deserialize;
 
 use super::door::{page, render};
-use super::view::SignIn;
+use super::view::{Forgot, Reset, SignIn};
 use crate::api::extract::Caller;
 use crate::api::sign_in;
 use crate::front::admit;
@@ -21,6 +22,9 @@ use crate::state::{App, SESSION_COOKIE};
 pub(crate) struct Wanted {
     #[serde(default)]
     next: String,
+    /// What was done before: `reset` after a new password was set.
+    #[serde(default)]
+    done: String,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +49,10 @@ fn inside(next: &str) -> &str {
 }
 
 pub(crate) async fn sign_in_page(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
-    let page = page(&app, None, None).await;
+    let mut page = page(&app, None, None).await;
+    if wanted.done == "reset" {
+        page.notice = Some("The new password is set. Sign in with it.".to_owned());
+    }
     let next = inside(&wanted.next).to_owned();
     let (tenant, username) = (String::new(), String::new());
     render(
@@ -94,6 +101,90 @@ pub(crate) async fn sign_in(
                 status
             };
             (status, render(&page, &again)).into_response()
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Forgetful {
+    tenant: String,
+    username: String,
+}
+
+pub(crate) async fn forgot_page(State(app): State<App>) -> Response {
+    forgot_answer(&app, false, None).await
+}
+
+async fn forgot_answer(app: &App, asked: bool, error: Option<String>) -> Response {
+    let mut page = page(app, None, None).await;
+    page.error = error;
+    let minutes = RESET_TTL.as_secs() / 60;
+    render(
+        &page.clone(),
+        &Forgot {
+            page,
+            asked,
+            minutes,
+        },
+    )
+}
+
+pub(crate) async fn forgot(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+    Form(typed): Form<Forgetful>,
+) -> Response {
+    if admit::is_cross_site(&Method::POST, &headers) {
+        return Problem::cross_site().into_response();
+    }
+    match sign_in::ask_reset(&app, &visit, typed.tenant.trim(), &typed.username).await {
+        Ok(()) => forgot_answer(&app, true, None).await,
+        Err(problem) => {
+            let answer = forgot_answer(&app, false, Some(problem.words().to_owned())).await;
+            (problem.status(), answer).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Link {
+    #[serde(default)]
+    token: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NewPassword {
+    token: String,
+    password: String,
+}
+
+pub(crate) async fn reset_page(State(app): State<App>, Query(link): Query<Link>) -> Response {
+    let page = page(&app, None, None).await;
+    let token = link.token;
+    render(&page.clone(), &Reset { page, token })
+}
+
+pub(crate) async fn reset(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+    Form(typed): Form<NewPassword>,
+) -> Response {
+    if admit::is_cross_site(&Method::POST, &headers) {
+        return Problem::cross_site().into_response();
+    }
+    match sign_in::use_reset(&app, &visit, &typed.token, &typed.password).await {
+        Ok(()) => Redirect::to("/console/sign-in?done=reset").into_response(),
+        Err(problem) => {
+            let mut page = page(&app, None, None).await;
+            page.error = Some(if problem.status() == StatusCode::UNAUTHORIZED {
+                "This link was used already, or is too old. Ask for a new one.".to_owned()
+            } else {
+                problem.words().to_owned()
+            });
+            let token = typed.token;
+            render(&page.clone(), &Reset { page, token })
         }
     }
 }

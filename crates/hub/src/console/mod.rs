@@ -21,7 +21,7 @@ use hub_access::Action;
 
 use crate::state::App;
 
-/// The console's routes; each page but the sign-in stands behind a permission.
+/// The console's routes; each page but those around signing in stands behind a permission.
 pub(crate) fn router(app: App) -> Router<App> {
     let see = Action::IncidentsRead;
     Router::new()
@@ -30,7 +30,15 @@ pub(crate) fn router(app: App) -> Router<App> {
         .route("/console/assets/{hash}/{name}", get(assets::serve))
         .route(
             "/console/sign-in",
-            get(forms::sign_in_page).post(forms::sign_in),
+            open(&app, get(forms::sign_in_page).post(forms::sign_in)),
+        )
+        .route(
+            "/console/forgot",
+            open(&app, get(forms::forgot_page).post(forms::forgot)),
+        )
+        .route(
+            "/console/reset",
+            open(&app, get(forms::reset_page).post(forms::reset)),
         )
         .route(
             "/console/sign-out",
@@ -67,6 +75,11 @@ where
     T: 'static,
 {
     guarded(app, action, get(handler))
+}
+
+/// For anybody, counted by address: who has forgotten a password cannot prove who they are.
+fn open(app: &App, route: MethodRouter<App>) -> MethodRouter<App> {
+    route.layer(from_fn_with_state(app.clone(), door::visitor))
 }
 
 fn guarded(app: &App, action: Action, route: MethodRouter<App>) -> MethodRouter<App> {

@@ -170,6 +170,22 @@ pub(crate) struct SignIn {
 }
 
 #[derive(Debug, Template)]
+#[template(path = "console/forgot.html")]
+pub(crate) struct Forgot {
+    pub(crate) page: Page,
+    /// Whether this is the answer to the form.
+    pub(crate) asked: bool,
+    pub(crate) minutes: u64,
+}
+
+#[derive(Template)]
+#[template(path = "console/reset.html")]
+pub(crate) struct Reset {
+    pub(crate) page: Page,
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Template)]
 #[template(path = "console/now.html")]
 pub(crate) struct Now {
     pub(crate) page: Page,

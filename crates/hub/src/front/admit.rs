@@ -222,13 +222,7 @@ impl Admission {
         }
         match crate::permits::decide(app, &self.cx, action).await {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                let needs = format!("this needs the permission `{}`", action.name());
-                Err((
-                    Problem::of(ErrorKind::Forbidden).detail(needs),
-                    Verdict::Denied,
-                ))
-            }
+            Ok(false) => Err((crate::permits::lacking(action), Verdict::Denied)),
             Err(problem) => Err((problem, Verdict::Failed)),
         }
     }

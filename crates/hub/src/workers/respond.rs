@@ -86,7 +86,6 @@ pub(super) async fn notify(app: App, mut stop: Stop) -> anyhow::Result<()> {
     let concerns = |operation: &str| {
         operation.starts_with("incident.") || operation.starts_with("notification.")
     };
-    let notifier = hub_respond::notify::Notifier::new(&app.config.respond)?;
     loop {
         let tenants: BTreeSet<TenantId> =
             match wake(&mut bus, concerns, &mut sweep, &mut stop).await {
@@ -95,7 +94,7 @@ pub(super) async fn notify(app: App, mut stop: Stop) -> anyhow::Result<()> {
                 Woken::Everyone => app.store.tenants().await?.into_iter().collect(),
             };
         for tenant in tenants {
-            hub_respond::notify::deliver_pending(&app.store, tenant, &notifier).await?;
+            hub_respond::notify::deliver_pending(&app.store, tenant, &app.notifier).await?;
         }
         app.metrics.worker_round("notifications");
     }

@@ -15,7 +15,10 @@ use crate::hash_pool::HashPool;
 use crate::users;
 
 /// How long a reset token is good for.
-const RESET_TTL: Duration = Duration::from_mins(30);
+pub const RESET_TTL: Duration = Duration::from_mins(30);
+
+/// Between two reset mails to one person.
+const RESET_PAUSE: Duration = Duration::from_mins(1);
 
 /// Beginnings and wholes of passwords that every guesser tries; compared in lower case without digits at the end.
 const COMMON: &[&str] = &[
@@ -80,7 +83,8 @@ pub fn judge(password: &str, username: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Changes the caller's own password; the current one must be proven again.
+/// Changes the caller's own password; the current one must be proven again. Their other sessions end: whoever else knew
+/// the password is out.
 ///
 /// # Errors
 /// [`Error::BadLogin`] if the current password is wrong, [`Error::Unfit`] if the new one is.
@@ -104,6 +108,8 @@ pub async fn change(cx: &Cx, current: &str, new: &str, pool: &HashPool) -> Resul
     let phc = pool.hash(cx.tenant(), new).await?;
     let mut tx = cx.write().await?;
     users::repo::set_phc(&mut tx, id, &phc).await?;
+    let why = "password change";
+    crate::sessions::revoke_others_in(&mut tx, id, cx.principal.session(), why).await?;
     tx.commit(acts::password_change(id, &user.username)).await?;
     Ok(())
 }
@@ -111,6 +117,7 @@ pub async fn change(cx: &Cx, current: &str, new: &str, pool: &HashPool) -> Resul
 /// Where to send a reset token. The token is a secret.
 pub struct ResetMail {
     pub user: UserId,
+    pub username: String,
     pub email: String,
     pub token: String,
 }
@@ -138,12 +145,19 @@ pub async fn forgot(cx: &Cx, username: &str) -> Result<Option<ResetMail>, Error>
         tx.commit(acts::password_forgot(None, &typed)).await?;
         return Ok(None);
     };
+    if repo::issued_since(&mut tx, user.id, cx.now().minus(RESET_PAUSE)).await? {
+        // Nobody fills another's mailbox; the mail that is under way will do.
+        tx.commit(acts::password_forgot(Some(user.id), &user.username))
+            .await?;
+        return Ok(None);
+    }
     repo::insert_reset(&mut tx, user.id, &secret.hash(), cx.now().plus(RESET_TTL)).await?;
     tx.commit(acts::password_forgot(Some(user.id), &user.username))
         .await?;
     let token = credential::reset(cx.tenant(), user.id.uuid(), &secret);
     Ok(Some(ResetMail {
         user: user.id,
+        username: user.username,
         email: user.email,
         token,
     }))

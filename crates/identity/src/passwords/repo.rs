@@ -48,3 +48,22 @@ pub(crate) async fn use_reset(tx: &mut Tx, user: UserId, hash: &SecretHash) -> R
     .await?;
     Ok(true)
 }
+
+/// Whether a token that is still good was issued to the person since then.
+pub(crate) async fn issued_since(
+    tx: &mut Tx,
+    user: UserId,
+    since: Timestamp,
+) -> Result<bool, Error> {
+    let tenant = tx.tenant().uuid();
+    let (found,): (bool,) = sqlx::query_as(
+        "select exists (select 1 from password_reset
+         where tenant_id = $1 and user_id = $2 and used_at is null and issued_at > $3)",
+    )
+    .bind(tenant)
+    .bind(user.uuid())
+    .bind(since.to_offset())
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(found)
+}

@@ -144,10 +144,24 @@ pub async fn revoke_all_in(
     user: UserId,
     reason: &str,
 ) -> Result<Vec<SessionId>, Error> {
+    revoke_others_in(tx, user, None, reason).await
+}
+
+/// As [`revoke_all_in`], but for the session `kept`.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub(crate) async fn revoke_others_in(
+    tx: &mut WriteTx,
+    user: UserId,
+    kept: Option<SessionId>,
+    reason: &str,
+) -> Result<Vec<SessionId>, Error> {
     let person = users::repo::by_id(tx, user)
         .await?
         .ok_or(Error::Unknown("user"))?;
-    let live = repo::live_of(tx, user).await?;
+    let mut live = repo::live_of(tx, user).await?;
+    live.retain(|session| Some(*session) != kept);
     if !live.is_empty() {
         repo::end(tx, &live, reason).await?;
         tx.record(acts::session_revoke(user, &person.username, &live, reason))

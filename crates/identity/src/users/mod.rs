@@ -103,6 +103,11 @@ pub async fn show(cx: &Cx, id: UserId) -> Result<User, Error> {
         .ok_or(Error::Unknown("user"))
 }
 
+/// One person by id.
+pub async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<User>, Error> {
+    Ok(repo::by_id(tx, id).await?)
+}
+
 /// One person by user name.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Error> {
     let Ok(username) = normalise(username) else {

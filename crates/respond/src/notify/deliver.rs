@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hub_base::TenantId;
+use hub_base::{TenantId, Timestamp};
 use hub_events::{Act, Class, Outcome, Severity, Subject};
 use hub_store::{Cx, Store};
 
@@ -55,6 +55,30 @@ impl Notifier {
                 .map_err(SetUpError::Email)?,
             attempts: i32::from(config.attempts),
         })
+    }
+}
+
+impl Notifier {
+    /// Whether there is a mail server to send by.
+    pub const fn has_email(&self) -> bool {
+        self.email.is_some()
+    }
+
+    /// Sends one mail to one person, now or not at all.
+    ///
+    /// # Errors
+    /// In words, if there is no mail server or it did not take the mail.
+    pub async fn mail(
+        &self,
+        to: &str,
+        subject: &str,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        match &self.email {
+            Some(email) => email.send_to(to, subject, text, now).await,
+            None => Err("no mail server is configured".to_owned()),
+        }
     }
 }
 

@@ -59,6 +59,33 @@ impl Email {
         Ok(())
     }
 
+    pub(super) async fn send_to(
+        &self,
+        to: &str,
+        subject: &str,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        // The receiver's address is never part of the fault: it would stand in a log.
+        let to: Mailbox = to
+            .parse()
+            .map_err(|_| "the receiver's address is no mail address".to_owned())?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .date(std::time::UNIX_EPOCH + now.since(Timestamp::from_unix_seconds(0)))
+            .message_id(None)
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text)
+            .map_err(|error| error.to_string())?;
+        self.transport
+            .send(message)
+            .await
+            .map_err(|error| crate::actions::chain(&error))?;
+        Ok(())
+    }
+
     fn message(&self, id: Uuid, now: Timestamp, payload: &str) -> Result<Message, String> {
         let summary: Value = serde_json::from_str(payload).map_err(|error| error.to_string())?;
         let mut builder: MessageBuilder = Message::builder()

@@ -11,6 +11,7 @@ use hub_base::HumanDuration;
 use hub_respond::RespondConfig;
 use hub_respond::config::{EmailConfig, MailTls, Secret, WebhookConfig};
 use hub_respond::notify::{Channel, Notifier, State, deliver_pending};
+use hub_testkit::mail::MailServer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -52,50 +53,6 @@ async fn http(answers: &'static [&'static str]) -> (SocketAddr, Got) {
             let answer =
                 format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    (address, got)
-}
-
-/// A mail server that takes every message.
-async fn smtp() -> (SocketAddr, Got) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let got: Got = Arc::default();
-    let all = Arc::clone(&got);
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 here\r\n").await.unwrap();
-        let mut envelope = Vec::new();
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.unwrap() == 0 {
-                return;
-            }
-            let line = line.trim_end().to_owned();
-            let verb = line
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_ascii_uppercase();
-            let answer: &[u8] = match verb.as_str() {
-                "EHLO" => b"250-here\r\n250 8BITMIME\r\n",
-                "DATA" => b"354 go on\r\n",
-                "QUIT" => b"221 bye\r\n",
-                _ => b"250 ok\r\n",
-            };
-            stream.write_all(answer).await.unwrap();
-            if verb == "DATA" {
-                let mut text = String::new();
-                while !text.ends_with("\r\n.\r\n") {
-                    stream.read_line(&mut text).await.unwrap();
-                }
-                all.lock().await.push((std::mem::take(&mut envelope), text));
-                stream.write_all(b"250 taken\r\n").await.unwrap();
-            } else {
-                envelope.push(line);
-            }
         }
     });
     (address, got)
@@ -263,9 +220,9 @@ async fn a_receiver_that_is_gone_is_given_up_and_shown() {
 
 #[tokio::test]
 async fn a_mail_server_gets_a_readable_mail() {
-    let (address, got) = smtp().await;
+    let server = MailServer::start().await.unwrap();
     let config = RespondConfig {
-        email: Some(email(address)),
+        email: Some(email(server.address)),
         ..RespondConfig::default()
     };
     let (world, notifier, id) = world(config).await;
@@ -275,9 +232,8 @@ async fn a_mail_server_gets_a_readable_mail() {
             .unwrap(),
         1
     );
-    let got = got.lock().await;
-    let (envelope, text) = &got[0];
-    let envelope = envelope.join("\n");
+    let got = server.mails();
+    let (envelope, text) = (got[0].envelope.join("\n"), &got[0].text);
     for part in [
         "MAIL FROM:<hub@example.org>",
         "RCPT TO:<oncall@example.org>",
