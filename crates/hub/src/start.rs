@@ -256,13 +256,7 @@ async fn run(
     reload_on_hangup(certificates.clone()).map_err(unreachable)?;
     let stopping = stop_on_signal(&app).map_err(unreachable)?;
     let answer = pipeline::answer(app.clone(), crate::api::router(&app));
-    let door = Door::new(
-        &config.limits,
-        certificates,
-        answer,
-        app.metrics.clone(),
-        stopping,
-    );
+    let door = Door::new(config, certificates, answer, app.metrics.clone(), stopping);
     let cut_off = door.serve(listener, config.drain).await;
     let finished = app.crew.dismiss(WORKERS_FINISH).await;
     tracing::info!(

@@ -64,10 +64,6 @@ async fn ingest(owner: &Actor, batch: u32) -> Option<reqwest::Response> {
 }
 
 #[tokio::test]
-#[expect(
-    clippy::print_stdout,
-    reason = "a skipped test must be seen in the test's output"
-)]
 async fn a_full_disk_refuses_writes_keeps_what_it_acknowledged_and_recovers_by_itself() {
     let Some(disk) = Disk::new(400) else {
         println!(

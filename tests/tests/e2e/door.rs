@@ -57,6 +57,64 @@ async fn a_trusted_proxys_word_counts_and_only_its_own() {
     );
 }
 
+#[tokio::test]
+async fn only_the_configured_header_of_a_proxy_counts() {
+    let world = World::with(|setting| {
+        setting
+            .with("HUB_TRUSTED_PROXIES", "127.0.0.77/32")
+            .with("HUB_TRUSTED_HEADER", "forwarded")
+    })
+    .await;
+    let proxy = Actor::at(&world.hub, [127, 0, 0, 77]);
+    // The proxy passes on what the client wrote into the header that it does not know.
+    sign_in_forwarded(&proxy, "x-forwarded-for", "198.51.100.1").await;
+    sign_in_forwarded(&proxy, "forwarded", "for=203.0.113.8").await;
+    let seen = addresses(&world).await;
+    assert!(seen.contains(&"203.0.113.8".to_owned()), "{seen:?}");
+    assert!(!seen.contains(&"198.51.100.1".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn metrics_for_the_machine_itself_are_not_for_who_comes_through_a_proxy_on_it() {
+    let world = World::with(|setting| setting.with("HUB_METRICS_LOOPBACK", "true")).await;
+    let ask = || world.nobody().request(Method::GET, "/metrics");
+    assert_eq!(ask().send().await.unwrap().status(), 200);
+    for header in ["x-forwarded-for", "forwarded", "via"] {
+        let answer = ask().header(header, "203.0.113.7").send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_much_and_takes_nothing_is_dropped() {
+    let world = World::with(|setting| setting.with("HUB_LIMITS_STALL_TIMEOUT", "500ms")).await;
+    // Each byte becomes six in JSON: some 20 MB, more than the buffers between us hold.
+    let lines = format!("{}\n", "\u{1}".repeat(8000)).repeat(450);
+    let sent = world
+        .owner
+        .request(Method::POST, "/api/v2/events?format=json");
+    assert_eq!(sent.body(lines).send().await.unwrap().status(), 202);
+    let token = world.owner.token.clone().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let to: SocketAddr = world.hub.address().parse().unwrap();
+    let mut socket = socket.connect(to).await.unwrap();
+    let ask = format!(
+        "GET /api/v2/events/quarantine?limit=500 HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    socket.write_all(ask.as_bytes()).await.unwrap();
+    until("the end of it", || async {
+        let metrics = world.operator.get("/metrics").await.body;
+        let dropped = "hub_connections_refused_total{result=\"silent\"} 1";
+        metrics.as_str()?.contains(dropped).then_some(())
+    })
+    .await;
+    let mut taken = Vec::new();
+    // What was under way before still comes, then the end or a reset.
+    let _ended = socket.read_to_end(&mut taken).await;
+    assert!(taken.len() < 15_000_000, "{}", taken.len());
+}
+
 async fn silent(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(from, 0))?;

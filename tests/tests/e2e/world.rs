@@ -23,7 +23,7 @@ pub(crate) struct World {
 pub(crate) struct Actor {
     client: Client,
     url: String,
-    token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 /// Status and body of an answer.

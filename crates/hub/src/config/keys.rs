@@ -68,7 +68,12 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "trusted_proxies",
         "",
-        "networks whose X-Forwarded-For or Forwarded is believed",
+        "networks whose forwarding header is believed",
+    ),
+    key(
+        "trusted_header",
+        "x-forwarded-for",
+        "the one header that the trusted proxies write: x-forwarded-for or forwarded (RFC 7239)",
     ),
     key("limits.connections", "20000", "open connections at most"),
     key(
@@ -85,6 +90,11 @@ pub(super) const KEYS: &[Key] = &[
         "limits.idle_timeout",
         "60s",
         "a kept connection without a request is closed after this",
+    ),
+    key(
+        "limits.stall_timeout",
+        "60s",
+        "for a client that does not take what it asked for",
     ),
     key(
         "limits.request_timeout",

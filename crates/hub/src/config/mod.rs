@@ -29,6 +29,7 @@ pub struct Config {
     pub database: Database,
     pub tls: Option<Tls>,
     pub trusted_proxies: Vec<IpNet>,
+    pub trusted_header: ForwardHeader,
     pub limits: Limits,
     pub drain: Duration,
     pub log: Log,
@@ -36,6 +37,25 @@ pub struct Config {
     pub content: Content,
     pub hash: Hashing,
     pub respond: RespondConfig,
+}
+
+/// The header in which trusted proxies say where a request came from. Exactly one counts: proxies pass the others on as
+/// the client wrote them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardHeader {
+    XForwardedFor,
+    Forwarded,
+}
+
+impl std::str::FromStr for ForwardHeader {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => Err("expected `x-forwarded-for` or `forwarded`"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +78,7 @@ pub struct Limits {
     pub connections: usize,
     pub connections_per_address: usize,
     pub header_timeout: Duration,
+    pub stall_timeout: Duration,
     pub idle_timeout: Duration,
     pub request_timeout: Duration,
     pub body: usize,
@@ -166,6 +187,7 @@ fn build(settings: &mut Settings) -> Option<Config> {
     let database = database(settings);
     let tls = tls(settings);
     let trusted_proxies = settings.list("trusted_proxies");
+    let trusted_header = settings.one("trusted_header");
     let limits = limits(settings);
     let drain = duration(settings, "shutdown.drain");
     let log = log(settings);
@@ -184,6 +206,7 @@ fn build(settings: &mut Settings) -> Option<Config> {
         database: database?,
         tls,
         trusted_proxies,
+        trusted_header: trusted_header?,
         limits: limits?,
         drain: drain?,
         log: log?,
@@ -243,6 +266,7 @@ fn limits(settings: &mut Settings) -> Option<Limits> {
     let per_address = settings.whole("limits.connections_per_address", 1, 1_000_000);
     let header_timeout = duration(settings, "limits.header_timeout");
     let idle_timeout = duration(settings, "limits.idle_timeout");
+    let stall_timeout = duration(settings, "limits.stall_timeout");
     let request_timeout = duration(settings, "limits.request_timeout");
     let body = settings.whole("limits.body", 1024, 1 << 30);
     let ingest_body = settings.whole("limits.ingest_body", 1024, 1 << 30);
@@ -253,6 +277,7 @@ fn limits(settings: &mut Settings) -> Option<Limits> {
         connections_per_address: per_address? as usize,
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
+        stall_timeout: stall_timeout?,
         request_timeout: request_timeout?,
         body: body? as usize,
         ingest_body: ingest_body? as usize,

@@ -21,6 +21,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// Between two requests when the server is stopping.
     pub(super) stopping: Duration,
+    /// For a client to take the next bytes of what it asked for.
+    pub(super) stall: Duration,
 }
 
 /// Shared between a connection's socket, its requests and its watch.
@@ -33,6 +35,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// Milliseconds after `born`, plus one, at which the first byte of an unfinished head came; 0 for none.
     head_since: AtomicU64,
+    /// Milliseconds after `born`, plus one, at which the client took no more bytes; 0 if it does.
+    stalled_since: AtomicU64,
 }
 
 /// What should become of a connection now.
@@ -42,7 +46,7 @@ pub(super) enum Verdict {
     Wait(Instant),
     /// End it in good order: nothing is in progress.
     Close,
-    /// Drop it: what it sends never becomes a request.
+    /// Drop it: what it sends never becomes a request, or what it asked for it does not take.
     Drop,
 }
 
@@ -54,6 +58,7 @@ impl Activity {
             served_any: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(0),
         })
     }
 
@@ -75,6 +80,17 @@ impl Activity {
         }
     }
 
+    /// Whether the client took bytes, or could not.
+    fn wrote<T>(&self, polled: &Poll<T>) {
+        let since = &self.stalled_since;
+        if polled.is_ready() {
+            since.store(0, Ordering::Relaxed);
+        } else {
+            let now = self.elapsed() + 1;
+            let _kept = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     /// A request begins; it lasts until the guard is dropped, which is when its answer has been sent.
     pub(super) fn begin(self: &Arc<Self>) -> InProgress {
         self.in_progress.fetch_add(1, Ordering::Relaxed);
@@ -89,6 +105,13 @@ impl Activity {
         stopping: Option<Instant>,
         now: Instant,
     ) -> Verdict {
+        let stalled = self.stalled_since.load(Ordering::Relaxed);
+        if stalled > 0 {
+            let until = self.born + Duration::from_millis(stalled - 1) + patience.stall;
+            if now >= until {
+                return Verdict::Drop;
+            }
+        }
         if self.in_progress.load(Ordering::Relaxed) > 0 {
             return Verdict::Wait(now + Duration::from_secs(1));
         }
@@ -196,7 +219,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.activity.wrote(&polled);
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -212,7 +237,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         parts: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, parts)
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.activity.wrote(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -228,6 +255,7 @@ mod tests {
         head: Duration::from_secs(10),
         idle: Duration::from_mins(1),
         stopping: Duration::from_secs(1),
+        stall: Duration::from_secs(20),
     };
 
     fn after(activity: &Activity, seconds: u64) -> Instant {
@@ -262,6 +290,26 @@ mod tests {
             activity.judge(&PATIENCE, None, after(&activity, 10)),
             Verdict::Drop
         );
+    }
+
+    #[test]
+    fn who_takes_nothing_of_an_answer_is_dropped_and_who_takes_a_little_is_not() {
+        let activity = Activity::new();
+        let _request = activity.begin();
+        activity.wrote::<()>(&Poll::Pending);
+        assert!(matches!(
+            activity.judge(&PATIENCE, None, after(&activity, 18)),
+            Verdict::Wait(_)
+        ));
+        assert_eq!(
+            activity.judge(&PATIENCE, None, after(&activity, 20)),
+            Verdict::Drop
+        );
+        activity.wrote(&Poll::Ready(()));
+        assert!(matches!(
+            activity.judge(&PATIENCE, None, after(&activity, 500)),
+            Verdict::Wait(_)
+        ));
     }
 
     #[test]

@@ -5,16 +5,23 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// The address that counts. Forwarding headers are read only if `peer` is in `trusted`; then it is the rightmost
+use crate::config::ForwardHeader;
+
+/// The address that counts. The forwarding header is read only if `peer` is in `trusted`; then it is the rightmost
 /// address that is not itself a trusted proxy. What a client wrote further left is never believed.
-pub(crate) fn client(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr {
+pub(crate) fn client(
+    peer: IpAddr,
+    trusted: &[IpNet],
+    header: ForwardHeader,
+    headers: &HeaderMap,
+) -> IpAddr {
     let peer = peer.to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     if !is_trusted(peer) {
         return peer;
     }
     let mut nearest = peer;
-    for hop in hops(headers).into_iter().rev() {
+    for hop in hops(header, headers).into_iter().rev() {
         // An unreadable hop hides what is behind it: the last readable one counts.
         let Some(address) = hop else { return nearest };
         nearest = address;
@@ -25,8 +32,8 @@ pub(crate) fn client(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Ip
     nearest
 }
 
-/// The forwarding chain, client first. `X-Forwarded-For` counts if it is there at all, else `Forwarded` (RFC 7239).
-fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+/// The forwarding chain, client first, as the one header that counts tells it.
+fn hops(header: ForwardHeader, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = |name: &str| -> Vec<String> {
         headers
             .get_all(name)
@@ -40,14 +47,23 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
             })
             .collect()
     };
-    let simple = values("x-forwarded-for");
-    if !simple.is_empty() {
-        return simple.iter().map(|text| parse(text)).collect();
+    match header {
+        ForwardHeader::XForwardedFor => values("x-forwarded-for")
+            .iter()
+            .map(|text| parse(text))
+            .collect(),
+        ForwardHeader::Forwarded => values("forwarded")
+            .iter()
+            .map(|element| forwarded_for(element).and_then(parse))
+            .collect(),
     }
-    values("forwarded")
+}
+
+/// Whether somebody between the client and us says that they passed the request on.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["x-forwarded-for", "forwarded", "x-real-ip", "via"]
         .iter()
-        .map(|element| forwarded_for(element).and_then(parse))
-        .collect()
+        .any(|name| headers.contains_key(*name))
 }
 
 /// The `for=` of one `Forwarded` element.
@@ -75,7 +91,12 @@ fn parse(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    /// Read by the header that comes first, as an operator would configure it.
     fn check(peer: &str, trusted: &[&str], headers: &[(&'static str, &str)], expected: &str) {
+        let header = match headers.first() {
+            Some(("forwarded", _)) => ForwardHeader::Forwarded,
+            _ => ForwardHeader::XForwardedFor,
+        };
         let trusted: Vec<IpNet> = trusted
             .iter()
             .map(|network| network.parse().unwrap())
@@ -85,7 +106,7 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         assert_eq!(
-            client(peer.parse().unwrap(), &trusted, &map).to_string(),
+            client(peer.parse().unwrap(), &trusted, header, &map).to_string(),
             expected,
             "{headers:?}"
         );
@@ -139,6 +160,24 @@ mod tests {
             proxies,
             &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")],
             "10.0.0.3",
+        );
+    }
+
+    #[test]
+    fn what_a_client_writes_into_the_other_header_is_ignored() {
+        let (proxies, real) = (&["10.0.0.0/8"], "203.0.113.5");
+        let (simple, standard) = (("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=1.1.1.1"));
+        check(
+            "10.0.0.1",
+            proxies,
+            &[("forwarded", "for=203.0.113.5"), simple],
+            real,
+        );
+        check(
+            "10.0.0.1",
+            proxies,
+            &[("x-forwarded-for", real), standard],
+            real,
         );
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
+
 #[derive(Debug)]
 struct Open {
     all: usize,
@@ -16,6 +18,8 @@ pub(super) struct Capacity {
     open: Arc<Mutex<Open>>,
     all: usize,
     per_address: usize,
+    /// Stand for many: only the limit of all counts for them.
+    proxies: Arc<[IpNet]>,
 }
 
 /// The right to one connection; given back when dropped.
@@ -37,7 +41,7 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 }
 
 impl Capacity {
-    pub(super) fn new(all: usize, per_address: usize) -> Self {
+    pub(super) fn new(all: usize, per_address: usize, proxies: &[IpNet]) -> Self {
         let open = Arc::new(Mutex::new(Open {
             all: 0,
             by_address: HashMap::new(),
@@ -46,6 +50,7 @@ impl Capacity {
             open,
             all,
             per_address,
+            proxies: proxies.into(),
         }
     }
 
@@ -55,7 +60,8 @@ impl Capacity {
             return Err(Full::House);
         }
         let from_there = open.by_address.entry(address).or_insert(0);
-        if *from_there >= self.per_address {
+        let is_proxy = || self.proxies.iter().any(|net| net.contains(&address));
+        if *from_there >= self.per_address && !is_proxy() {
             return Err(Full::Address);
         }
         *from_there += 1;
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_address_cannot_take_the_house() {
-        let capacity = Capacity::new(3, 2);
+        let capacity = Capacity::new(3, 2, &[]);
         let (one, two) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let held: Vec<Permit> = [one, one, two]
             .into_iter()
@@ -105,5 +111,14 @@ mod tests {
             .collect();
         assert_eq!(capacity.admit(one).unwrap_err(), Full::Address);
         assert!(capacity.admit(two).is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_fill_the_house() {
+        let capacity = Capacity::new(3, 1, &["192.0.2.0/24".parse().unwrap()]);
+        let proxy = IpAddr::from([192, 0, 2, 1]);
+        let held: Vec<_> = (0..3).map(|_| capacity.admit(proxy)).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(capacity.admit(proxy).unwrap_err(), Full::House);
     }
 }

@@ -20,8 +20,11 @@ use super::activity::{Activity, Patience, Tracked, Verdict, Watched};
 use super::capacity::{Capacity, Full};
 use super::tls::Certificates;
 use super::{Arrival, Scheme};
-use crate::config::Limits;
+use crate::config::Config;
 use crate::metrics::Metrics;
+
+/// When stopping: for connections that wait in the kernel's queue.
+const BACKLOG: Duration = Duration::from_millis(20);
 
 /// Answers one request.
 pub(crate) type Answer = Arc<
@@ -44,12 +47,13 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(
-        limits: &Limits,
+        config: &Config,
         certificates: Option<Certificates>,
         answer: Answer,
         metrics: Metrics,
         stopping: watch::Receiver<Option<Instant>>,
     ) -> Self {
+        let limits = &config.limits;
         let all = limits.connections.min(descriptors());
         // One address never takes more than half of the house, however small the house is.
         let per_address = limits.connections_per_address.min((all / 2).max(1));
@@ -57,10 +61,11 @@ impl Door {
             head: limits.header_timeout,
             idle: limits.idle_timeout,
             stopping: Duration::from_secs(1),
+            stall: limits.stall_timeout,
         };
         Self {
             patience,
-            capacity: Capacity::new(all, per_address),
+            capacity: Capacity::new(all, per_address, &config.trusted_proxies),
             certificates,
             answer,
             metrics,
@@ -82,6 +87,11 @@ impl Door {
                     Err(error) => self.cannot_accept(&error).await,
                 },
             }
+        }
+        // Who was connected by the kernel already has perhaps sent a request: closing now would reset it.
+        let until = Instant::now() + BACKLOG;
+        while let Ok(Ok((socket, peer))) = tokio::time::timeout_at(until, listener.accept()).await {
+            self.welcome(&tasks, socket, peer);
         }
         drop(listener);
         tasks.close();

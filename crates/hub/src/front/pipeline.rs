@@ -76,7 +76,12 @@ async fn respond(
 
 fn visit(app: &App, headers: &HeaderMap, arrival: Arrival) -> Visit {
     let peer = arrival.peer.ip();
-    let address = address::client(peer, &app.config.trusted_proxies, headers);
+    let address = address::client(
+        peer,
+        &app.config.trusted_proxies,
+        app.config.trusted_header,
+        headers,
+    );
     let user_agent = headers
         .get(USER_AGENT)
         .and_then(|value| value.to_str().ok())
@@ -91,7 +96,7 @@ fn visit(app: &App, headers: &HeaderMap, arrival: Arrival) -> Visit {
     Visit {
         origin: Arc::new(origin),
         scheme: arrival.scheme,
-        is_local: address == peer.to_canonical() && address.is_loopback(),
+        is_local: peer.to_canonical().is_loopback() && !address::is_forwarded(headers),
     }
 }
 
