@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hub_access::Authorizer;
 use hub_base::{Clock, SystemClock};
+use hub_identity::tenants::Slugs;
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle, enrolment};
 use hub_ledger::{Signer, VerifierKey};
 use hub_respond::notify::Notifier;
@@ -291,6 +292,7 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
             Arc::clone(&tokens),
             Arc::clone(&revocations),
         ),
+        slugs: Slugs::default(),
         throttle: Throttle::new(hub_identity::throttle::Limits::default()),
         hashing: HashPool::start(threads, config.hash.queue)?,
         authorizer: Authorizer::new(store.clone())?,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use http::HeaderMap;
 use hub_access::Authorizer;
 use hub_base::{Clock, TenantId, Timestamp, UserId};
+use hub_identity::tenants::Slugs;
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle};
 use hub_ledger::VerifierKey;
 use hub_respond::notify::Notifier;
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) verifier_key: VerifierKey,
     pub(crate) authenticator: Authenticator,
     pub(crate) revocations: Arc<Revocations>,
+    pub(crate) slugs: Slugs,
     pub(crate) throttle: Throttle,
     pub(crate) hashing: HashPool,
     pub(crate) authorizer: Authorizer,

@@ -46,7 +46,7 @@ pub enum Step {
     /// The ledger is read to its end.
     Idle,
     /// Events were read and nothing was found; the position is committed.
-    Read { events: usize },
+    Read { events: usize, at_end: bool },
     /// Something was found; nothing is committed yet.
     Found(Box<Found>),
 }
@@ -59,6 +59,8 @@ pub struct Found {
     /// In the order of their events.
     pub findings: Vec<Finding>,
     pub events: usize,
+    /// Whether the ledger is read to its end with this.
+    pub at_end: bool,
 }
 
 impl Found {
@@ -73,15 +75,23 @@ impl Found {
 /// # Errors
 /// [`Error::Overtaken`] if another worker moved on in the same tenant; [`Error::Store`]. The position stays.
 pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Result<Step, Error> {
-    let from = catch_up(cx, detector).await?;
+    let mut tx = cx.read().await?;
+    let from = repo::position(&mut tx).await?.unwrap_or(Position::START);
+    if detector.position != Some(from) {
+        drop(tx);
+        rebuild(cx, detector, from).await?;
+        tx = cx.read().await?;
+    }
     // Unknown until the commit: whatever fails from here on, the next step rebuilds.
     detector.position = None;
     let mut read = Reading {
         position: from,
         findings: Vec::new(),
         events: 0,
+        at_end: true,
     };
-    let moved = read.on(cx, detector, limit).await?;
+    let moved = read.on(&mut tx, detector, limit).await?;
+    drop(tx);
     if !moved {
         detector.position = Some(from);
         return Ok(Step::Idle);
@@ -90,6 +100,7 @@ pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Resul
         position,
         findings,
         events,
+        at_end,
     } = read;
     let mut tx = cx.write().await?;
     repo::advance(&mut tx, from, position).await?;
@@ -105,7 +116,7 @@ pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Resul
     if fresh.is_empty() {
         tx.commit_progress().await?;
         detector.position = Some(position);
-        return Ok(Step::Read { events });
+        return Ok(Step::Read { events, at_end });
     }
     // The database decides at the next step whether this came to be.
     detector.position = Some(position);
@@ -113,6 +124,7 @@ pub async fn step(cx: &Cx, detector: &mut TenantDetector, limit: usize) -> Resul
         tx,
         findings: fresh,
         events,
+        at_end,
     })))
 }
 
@@ -122,18 +134,19 @@ pub async fn catch_up_at(
     tenant: hub_base::TenantId,
     detector: &mut TenantDetector,
 ) -> Result<(), Error> {
-    catch_up(&Cx::system(store.clone(), tenant, "detect"), detector)
-        .await
-        .map(|_| ())
-}
-
-/// Brings the detector to the stored position, if it is not there.
-async fn catch_up(cx: &Cx, detector: &mut TenantDetector) -> Result<Position, Error> {
+    let cx = Cx::system(store.clone(), tenant, "detect");
     let mut tx = cx.read().await?;
     let stored = repo::position(&mut tx).await?.unwrap_or(Position::START);
+    drop(tx);
     if detector.position == Some(stored) {
-        return Ok(stored);
+        return Ok(());
     }
+    rebuild(&cx, detector, stored).await
+}
+
+/// Brings the detector to the stored position.
+async fn rebuild(cx: &Cx, detector: &mut TenantDetector, stored: Position) -> Result<(), Error> {
+    let mut tx = cx.read().await?;
     let mut fresh = detector.fresh();
     fresh.set_locations(locations::list(&mut tx).await?);
     profiles::repo::load(&mut tx, &mut fresh.profiles).await?;
@@ -145,8 +158,7 @@ async fn catch_up(cx: &Cx, detector: &mut TenantDetector) -> Result<Position, Er
     let mut tx = cx.write().await?;
     let horizon = tx.now().minus(SESSION_MEMORY);
     profiles::repo::prune(&mut tx, horizon).await?;
-    tx.commit_progress().await?;
-    Ok(stored)
+    tx.commit_progress().await.map_err(Error::from)
 }
 
 /// Reads the longest window before `to` again. What comes of it was said before.
@@ -207,33 +219,32 @@ struct Reading {
     position: Position,
     findings: Vec<Finding>,
     events: usize,
+    at_end: bool,
 }
 
 impl Reading {
     /// Reads about `limit` events on; false if there was nothing.
     async fn on(
         &mut self,
-        cx: &Cx,
+        tx: &mut hub_store::Tx,
         detector: &mut TenantDetector,
         limit: usize,
     ) -> Result<bool, Error> {
         let limit = limit.max(1);
-        let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut tx = cx.read().await?;
-        let entries = sequence::entries(&mut tx, Some(self.position.entry), most).await?;
+        let entries = sequence::entries(tx, Some(self.position.entry), count(limit)).await?;
         let moved = !entries.is_empty();
+        self.at_end = entries.len() < limit;
         for entry in entries {
             if self.events >= limit {
+                self.at_end = false;
                 break;
             }
             if entry.operation == "location.update" {
-                detector.set_locations(locations::list(&mut tx).await?);
+                detector.set_locations(locations::list(tx).await?);
             }
             if let Some((batch, accepted)) = batch_of(&entry) {
-                if !self
-                    .batch(&mut tx, detector, batch, accepted, limit)
-                    .await?
-                {
+                if !self.batch(tx, detector, batch, accepted, limit).await? {
+                    self.at_end = false;
                     break;
                 }
             } else {
@@ -258,7 +269,7 @@ impl Reading {
         accepted: i32,
         limit: usize,
     ) -> Result<bool, Error> {
-        let room = i64::try_from(limit.saturating_sub(self.events).max(1)).unwrap_or(i64::MAX);
+        let room = count(limit.saturating_sub(self.events).max(1));
         let events = ingest::batch(tx, batch, self.position.ordinal, room).await?;
         let got = events.len();
         for mut stored in events {
@@ -267,9 +278,13 @@ impl Reading {
                 .extend(detector.observe(&mut stored.event, &stored.uid));
         }
         self.events += got.max(1);
-        let is_short = i64::try_from(got).unwrap_or(i64::MAX) < room;
+        let is_short = count(got) < room;
         Ok(is_short || self.position.ordinal >= accepted)
     }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The batch that the entry stands for, and how many events it has.

@@ -190,7 +190,7 @@ async fn a_big_batch_is_read_in_chunks_across_restarts() {
     loop {
         match step(&bench.cx(), &mut bench.detector(), 3).await.unwrap() {
             Step::Idle => break,
-            Step::Read { events } => assert!(events <= 3),
+            Step::Read { events, .. } => assert!(events <= 3),
             Step::Found(found) => {
                 rules.extend(found.commit().await.unwrap());
                 bench.sequence().await;

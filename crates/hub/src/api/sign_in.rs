@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hub_base::{Principal, TenantId};
 use hub_identity::sessions::{self, ACCESS_TOKEN_TTL, Login, LoginParts, SESSION_TTL, Tokens};
 use hub_identity::users::NewUser;
-use hub_identity::{credential, enrolment, passwords, tenants};
+use hub_identity::{credential, enrolment, passwords};
 use hub_store::{Cx, WriteTx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,10 +150,8 @@ const NOBODY: TenantId = TenantId::from_uuid(uuid::Uuid::max());
 
 /// The tenant of that slug; an unknown one answers like a wrong password.
 async fn tenant(app: &App, slug: &str) -> Result<TenantId, Problem> {
-    let tenant = tenants::by_slug(&app.store, slug).await?;
-    tenant
-        .map(|tenant| tenant.id)
-        .ok_or_else(|| hub_identity::Error::BadLogin.into())
+    let tenant = app.slugs.find(&app.store, slug).await?;
+    tenant.ok_or_else(|| hub_identity::Error::BadLogin.into())
 }
 
 /// Signs a person in; also what the console's form does.

@@ -55,12 +55,15 @@ async fn read_on(
     stop: &Stop,
 ) -> anyhow::Result<()> {
     let cx = app.system(tenant, "detect");
-    while !*stop.borrow() {
+    let mut at_end = false;
+    // What comes after the end announces itself.
+    while !at_end && !*stop.borrow() {
         match worker::step(&cx, detector, STEP).await {
             Ok(Step::Idle) => return Ok(()),
-            Ok(Step::Read { .. }) => {}
+            Ok(Step::Read { at_end: ended, .. }) => at_end = ended,
             Ok(Step::Found(found)) => {
                 let mut found = *found;
+                at_end = found.at_end;
                 incidents::absorb(&mut found.tx, &found.findings, &app.detection.playbooks)
                     .await
                     .context("findings could not be taken into incidents")?;

@@ -124,13 +124,7 @@ async fn judge(
 ) -> Result<(Option<users::User>, Checked), Error> {
     let (user, phc) = {
         let mut tx = cx.read().await?;
-        match users::by_username(&mut tx, typed).await? {
-            Some(user) => {
-                let phc = users::repo::phc(&mut tx, user.id).await?;
-                (Some(user), phc)
-            }
-            None => (None, None),
-        }
+        users::with_phc(&mut tx, typed).await?.unzip()
     };
     let checked = pool.check(cx.tenant(), password, phc.as_deref()).await?;
     Ok((user, checked))
@@ -155,31 +149,23 @@ async fn begin(
         roles,
     )?;
     let mut tx = cx.write().await?;
-    // The lock is looked at again: it may have fallen while the password was hashed.
-    let still = users::repo::by_id(&mut tx, user.id).await?;
-    if still.is_none_or(|user| user.locked_at.is_some()) {
-        tx.commit(acts::session_refuse(
-            Some(user.id),
-            &user.username,
-            Refusal::AccountLocked,
-        ))
-        .await?;
+    let begun = repo::Begun {
+        id: session,
+        user: user.id,
+        secret: secret.hash(),
+        refresh: refresh.hash(),
+        expires_at: cx.now().plus(SESSION_TTL),
+        origin: cx.origin.as_deref(),
+    };
+    // A lock may have fallen while the password was hashed.
+    if !repo::begin(&mut tx, begun).await? {
+        let act = acts::session_refuse(Some(user.id), &user.username, Refusal::AccountLocked);
+        tx.commit(act).await?;
         return Err(Error::BadLogin);
     }
     if let Some(phc) = fresh_phc {
         users::repo::set_phc(&mut tx, user.id, &phc).await?;
     }
-    let expires = cx.now().plus(SESSION_TTL);
-    repo::insert(
-        &mut tx,
-        session,
-        user.id,
-        &secret.hash(),
-        expires,
-        cx.origin.as_deref(),
-    )
-    .await?;
-    repo::insert_refresh(&mut tx, session, &refresh.hash()).await?;
     tx.commit(acts::session_begin(user.id, &user.username, session))
         .await?;
     Ok(Tokens {

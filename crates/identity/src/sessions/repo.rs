@@ -31,31 +31,41 @@ fn session(row: Row) -> Session {
     }
 }
 
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    id: SessionId,
-    user: UserId,
-    secret: &SecretHash,
-    expires_at: Timestamp,
-    origin: Option<&Origin>,
-) -> Result<(), Error> {
+/// A session as it begins.
+pub(crate) struct Begun<'a> {
+    pub(crate) id: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) secret: SecretHash,
+    pub(crate) refresh: SecretHash,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) origin: Option<&'a Origin>,
+}
+
+/// Begins a session with its first refresh token; false, and nothing is done, if the account is locked or gone. One
+/// statement, so that the lock is looked at when the session comes to be.
+pub(crate) async fn begin(tx: &mut Tx, begun: Begun<'_>) -> Result<bool, Error> {
     let (tenant, now) = (tx.tenant().uuid(), tx.now().to_offset());
-    sqlx::query(
-        "insert into session (tenant_id, id, user_id, secret_hash, created_at, last_seen_at, expires_at, address, user_agent, device)
-         values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9)",
+    let done = sqlx::query(
+        "with begun as (
+           insert into session (tenant_id, id, user_id, secret_hash, created_at, last_seen_at, expires_at, address, user_agent, device)
+           select $1, $2, id, $4, $5, $5, $6, $7, $8, $9 from app_user
+           where tenant_id = $1 and id = $3 and locked_at is null
+           returning id)
+         insert into refresh_token (tenant_id, hash, session_id, issued_at) select $1, $10, id, $5 from begun",
     )
     .bind(tenant)
-    .bind(id.uuid())
-    .bind(user.uuid())
-    .bind(secret.bytes().as_slice())
+    .bind(begun.id.uuid())
+    .bind(begun.user.uuid())
+    .bind(begun.secret.bytes().as_slice())
     .bind(now)
-    .bind(expires_at.to_offset())
-    .bind(origin.map(|origin| origin.address.to_string()))
-    .bind(origin.and_then(|origin| origin.user_agent.clone()))
-    .bind(origin.and_then(|origin| origin.device.clone()))
+    .bind(begun.expires_at.to_offset())
+    .bind(begun.origin.map(|origin| origin.address.to_string()))
+    .bind(begun.origin.and_then(|origin| origin.user_agent.clone()))
+    .bind(begun.origin.and_then(|origin| origin.device.clone()))
+    .bind(begun.refresh.bytes().as_slice())
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 pub(crate) async fn by_id(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, Error> {

@@ -1,5 +1,8 @@
 //! Tenants: made with their first owner, listed, looked up.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
 use hub_base::{Principal, TenantId, UserId};
 use hub_store::directory::{self, Tenant};
 use hub_store::{Cx, Store};
@@ -49,6 +52,34 @@ pub async fn create(
 pub async fn list(cx: &Cx) -> Result<Vec<Tenant>, Error> {
     let mut tx = cx.read().await?;
     Ok(directory::list(&mut tx).await?)
+}
+
+/// Slugs that were looked up before, for the door where everybody signs in.
+///
+/// INVARIANT: a tenant keeps its slug, and a slug is never given to another; so what was found once stays true. Whether
+/// the tenant is suspended is asked anew with each sign-in.
+#[derive(Debug, Default)]
+pub struct Slugs(RwLock<HashMap<String, TenantId>>);
+
+impl Slugs {
+    /// The tenant with that slug, if there is one.
+    pub async fn find(&self, store: &Store, slug: &str) -> Result<Option<TenantId>, Error> {
+        let known = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(slug)
+            .copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = by_slug(store, slug).await?.map(|tenant| tenant.id);
+        if let Some(id) = found {
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(slug.to_owned(), id);
+        }
+        Ok(found)
+    }
 }
 
 /// The tenant with that slug, if it is there and not suspended.

@@ -116,6 +116,14 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Er
     Ok(repo::by_username(tx, &username).await?)
 }
 
+/// One person by user name, with the stored hash of their password; nobody while the tenant is suspended.
+pub(crate) async fn with_phc(tx: &mut Tx, username: &str) -> Result<Option<(User, String)>, Error> {
+    let Ok(username) = normalise(username) else {
+        return Ok(None);
+    };
+    Ok(repo::with_phc(tx, &username).await?)
+}
+
 /// People by user name.
 pub async fn list(cx: &Cx, page: &PageRequest<String>) -> Result<Page<User, String>, Error> {
     let mut tx = cx.read().await?;

@@ -76,6 +76,38 @@ pub(crate) async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Us
     Ok(row.map(user))
 }
 
+/// A person and the stored hash of their password; nobody while the tenant is suspended.
+pub(crate) async fn with_phc(tx: &mut Tx, username: &str) -> Result<Option<(User, String)>, Error> {
+    type Known = (
+        String,
+        Uuid,
+        String,
+        String,
+        String,
+        OffsetDateTime,
+        Option<OffsetDateTime>,
+        Option<String>,
+    );
+    let tenant = tx.tenant().uuid();
+    let row: Option<Known> = sqlx::query_as(
+        "select u.password_phc, u.id, u.username, u.email, u.display_name, u.created_at, u.locked_at, u.lock_reason
+         from app_user u join tenant t on t.id = u.tenant_id and t.suspended_at is null
+         where u.tenant_id = $1 and u.username = $2",
+    )
+    .bind(tenant)
+    .bind(username)
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(
+        row.map(|(phc, id, name, email, display, created, locked, reason)| {
+            (
+                user((id, name, email, display, created, locked, reason)),
+                phc,
+            )
+        }),
+    )
+}
+
 pub(crate) async fn list(tx: &mut Tx, page: &PageRequest<String>) -> Result<Vec<User>, Error> {
     let tenant = tx.tenant().uuid();
     let rows: Vec<Row> = sqlx::query_as(

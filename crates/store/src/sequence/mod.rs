@@ -52,6 +52,13 @@ pub struct Sequenced {
     pub to: u64,
 }
 
+impl Sequenced {
+    /// Whether nothing that waited was left behind: whoever commits later says so on the bus.
+    pub(crate) const fn is_all(self) -> bool {
+        self.to - self.from < BATCH.unsigned_abs()
+    }
+}
+
 /// The log's name in its checkpoints.
 pub fn origin(tenant: TenantId) -> String {
     format!("security-hub/{tenant}")
@@ -66,17 +73,15 @@ pub async fn run_once(
     tenant: TenantId,
     signer: &dyn Signer,
 ) -> Result<Option<Sequenced>, Error> {
-    {
-        // Looking first spares the head's row lock when there is nothing to do.
-        let mut tx = store.read(tenant).await?;
-        if !repo::anything_waits(&mut tx).await? {
-            return Ok(None);
-        }
-    }
     let cx = Cx::system(store.clone(), tenant, "sequencer");
     let mut tx = cx.write().await?;
-    repo::ensure_head(&mut tx).await?;
-    let (size, frontier) = repo::lock_head(&mut tx).await?;
+    let (size, frontier) = if let Some(head) = repo::lock_head(&mut tx).await? {
+        head
+    } else {
+        repo::ensure_head(&mut tx).await?;
+        let head = repo::lock_head(&mut tx).await?;
+        head.ok_or_else(|| Error::Ledger("it has no head".to_owned()))?
+    };
     let waiting = repo::waiting(&mut tx, BATCH).await?;
     if waiting.is_empty() {
         return Ok(None);
@@ -96,9 +101,8 @@ pub async fn run_once(
             block = Frontier::default();
         }
     }
-    repo::insert_entries(&mut tx, size, &waiting, &leaves).await?;
+    repo::move_entries(&mut tx, size, &waiting, &leaves).await?;
     repo::insert_subtrees(&mut tx, &subtrees).await?;
-    repo::forget_waiting(&mut tx, &waiting).await?;
     let checkpoint = Checkpoint {
         origin: origin(tenant),
         size: tree.size(),
@@ -113,6 +117,12 @@ pub async fn run_once(
         from: size,
         to: tree.size(),
     }))
+}
+
+/// Whether anything waits: looking first spares the head's row lock where there most likely is nothing.
+async fn anything_waits(store: &Store, tenant: TenantId) -> Result<bool, Error> {
+    let mut tx = store.read(tenant).await?;
+    repo::anything_waits(&mut tx).await
 }
 
 /// The frontier of the last, incomplete block: the lowest peaks of the whole frontier.

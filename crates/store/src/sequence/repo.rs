@@ -49,14 +49,14 @@ pub(crate) async fn ensure_head(tx: &mut Tx) -> Result<(), Error> {
 }
 
 /// The head's size and frontier; holds its row until the transaction ends.
-pub(crate) async fn lock_head(tx: &mut Tx) -> Result<(u64, Vec<u8>), Error> {
+pub(crate) async fn lock_head(tx: &mut Tx) -> Result<Option<(u64, Vec<u8>)>, Error> {
     let tenant = tx.tenant().uuid();
-    let (size, frontier): (i64, Vec<u8>) =
+    let row: Option<(i64, Vec<u8>)> =
         sqlx::query_as("select size, frontier from ledger_head where tenant_id = $1 for update")
             .bind(tenant)
-            .fetch_one(tx.conn())
+            .fetch_optional(tx.conn())
             .await?;
-    Ok((size.unsigned_abs(), frontier))
+    Ok(row.map(|(size, frontier)| (size.unsigned_abs(), frontier)))
 }
 
 pub(crate) async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<Waiting>, Error> {
@@ -79,7 +79,8 @@ pub(crate) async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<Waiting>, Err
         .collect())
 }
 
-pub(crate) async fn insert_entries(
+/// Moves what waited into the ledger, from index `first` on: one statement, so that no row is in both or in neither.
+pub(crate) async fn move_entries(
     tx: &mut Tx,
     first: u64,
     entries: &[Waiting],
@@ -97,7 +98,8 @@ pub(crate) async fn insert_entries(
     let leaves: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.0.as_slice()).collect();
     let bodies: Vec<&str> = entries.iter().map(|entry| entry.body.as_str()).collect();
     sqlx::query(
-        "insert into ledger_entry (tenant_id, idx, id, operation, occurred_at, sequenced_at, leaf_hash, body)
+        "with moved as (delete from ledger_outbox where tenant_id = $1 and id = any($4))
+         insert into ledger_entry (tenant_id, idx, id, operation, occurred_at, sequenced_at, leaf_hash, body)
          select $1, idx, id, operation, occurred_at, $2, leaf, body
          from unnest($3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[])
            as t (idx, id, operation, occurred_at, leaf, body)",
@@ -134,17 +136,6 @@ pub(crate) async fn insert_subtrees(tx: &mut Tx, subtrees: &[(u64, Hash)]) -> Re
     .bind(hashes)
     .execute(tx.conn())
     .await?;
-    Ok(())
-}
-
-pub(crate) async fn forget_waiting(tx: &mut Tx, entries: &[Waiting]) -> Result<(), Error> {
-    let tenant = tx.tenant().uuid();
-    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
-    sqlx::query("delete from ledger_outbox where tenant_id = $1 and id = any($2)")
-        .bind(tenant)
-        .bind(ids)
-        .execute(tx.conn())
-        .await?;
     Ok(())
 }
 
