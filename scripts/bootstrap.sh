@@ -59,6 +59,7 @@ if [ "$want" = test ]; then
   need git git
   need shellcheck shellcheck
   need curl curl
+  need haproxy haproxy
   need chromium chromium
   need chromedriver chromium-driver
   have cargo-nextest || tools+=(cargo-nextest)

@@ -8,7 +8,7 @@ use hub_base::SystemClock;
 use hub_benches::{Target, rate, report, size};
 use hub_ledger::export::{Expect, FORMAT, Header, Line};
 use hub_ledger::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash, verify};
-use hub_vault::{CheckpointSigner, KeyRing};
+use hub_vault::{KeyRing, NoteSigner};
 use serde_json::json;
 
 const CHUNK: usize = 10_000;
@@ -75,7 +75,7 @@ fn export(entries: usize) -> anyhow::Result<(String, Duration)> {
             writeln!(lines, "{}", serde_json::to_string(&line)?)?;
         }
     }
-    let signer = CheckpointSigner::new(&KeyRing::generate(&SystemClock)?, "bench")?;
+    let signer = NoteSigner::checkpoints(&KeyRing::generate(&SystemClock)?, "bench")?;
     let checkpoint = Checkpoint {
         origin: "security-hub/bench".to_owned(),
         size: entries as u64,

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hub-detect", 4),
     ("hub-respond", 5),
     ("hub-emulate", 5),
+    ("hub-operate", 5),
     ("security-hub", 6),
     ("hubctl", 6),
     ("hub-testkit", 9),

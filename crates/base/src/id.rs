@@ -93,6 +93,8 @@ ids! {
     BatchId = "batch";
     /// One thing a rule found.
     FindingId = "finding";
+    /// One operation: a deploy, its way back.
+    OperationId = "operation";
     /// One case: findings that belong to one attack.
     IncidentId = "incident";
     /// One response action of an incident.

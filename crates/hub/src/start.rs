@@ -16,7 +16,7 @@ use hub_respond::notify::Notifier;
 use hub_store::cluster::PrivateCluster;
 use hub_store::sequence::Sequencer;
 use hub_store::{Endpoints, Store, connect, migrate as migrations};
-use hub_vault::{CheckpointSigner, KeyRing, TokenVerifier};
+use hub_vault::{KeyRing, NoteSigner, TokenVerifier};
 use secrecy::ExposeSecret as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -276,7 +276,7 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
     let clock = Arc::clone(store.clock());
     let ring = KeyRing::load_or_create(&config.data_dir.join("keys.json"), &*clock)?;
     let tokens = Arc::new(TokenVerifier::new(&ring, url)?);
-    let signer: Arc<dyn Signer> = Arc::new(CheckpointSigner::new(&ring, SIGNER)?);
+    let signer: Arc<dyn Signer> = Arc::new(NoteSigner::checkpoints(&ring, SIGNER)?);
     let revocations = Arc::new(Revocations::default());
     let threads = config.hash.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)

@@ -3,7 +3,9 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, Connection};
-use crate::commands::{account, content, emulate, incident, ingest, ledger, tenant};
+use crate::commands::{
+    account, content, deploy, emulate, incident, ingest, ledger, release, tenant,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -52,10 +54,18 @@ enum Command {
     /// Check rules, playbooks, policies and scenarios.
     #[command(subcommand)]
     Content(content::Content),
+    /// Make, sign and check releases.
+    #[command(subcommand)]
+    Release(release::Release),
+    Deploy(deploy::Deploy),
+    Rollback(deploy::Rollback),
+    Status(deploy::Status),
     /// Ask whether the hub is ready.
     Health(account::Health),
     /// Print completions for a shell.
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
 }
 
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
@@ -71,6 +81,10 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Enrol(command) => command.run(&client()?, output).await,
         Command::Login(command) => command.run(&client()?, output).await,
         Command::Content(command) => command.run(output),
+        Command::Release(command) => command.run(output),
+        Command::Deploy(command) => command.run(output).await,
+        Command::Rollback(command) => command.run(output).await,
+        Command::Status(command) => command.run(output).await,
         Command::Health(command) => command.run(&client()?, output).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -76,3 +76,9 @@ impl From<hub_emulate::Error> for Failure {
         Self::new(error.kind().into(), error)
     }
 }
+
+impl From<hub_operate::Error> for Failure {
+    fn from(error: hub_operate::Error) -> Self {
+        Self::new(error.kind().into(), error)
+    }
+}

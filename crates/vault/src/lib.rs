@@ -11,5 +11,5 @@ pub mod tokens;
 pub use error::Error;
 pub use ring::{KeyRing, Purpose};
 pub use secret::{Secret32, SecretHash};
-pub use signer::CheckpointSigner;
+pub use signer::NoteSigner;
 pub use tokens::{Claims, TokenVerifier};

@@ -31,21 +31,28 @@ pub enum Purpose {
     Checkpoint,
     /// HMAC-SHA-256: signs device cookies.
     Device,
+    /// Ed25519: signs the manifests of releases.
+    Release,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::AccessToken, Self::Checkpoint, Self::Device];
+    /// What a server's ring holds.
+    const SERVER: &[Self] = &[Self::AccessToken, Self::Checkpoint, Self::Device];
+    /// What the ring of those who release holds: never on a server.
+    const RELEASER: &[Self] = &[Self::Release];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access-token",
             Self::Checkpoint => "checkpoint",
             Self::Device => "device",
+            Self::Release => "release",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.name() == name)
+        let mut all = Self::SERVER.iter().chain(Self::RELEASER);
+        all.find(|purpose| purpose.name() == name).copied()
     }
 }
 
@@ -135,9 +142,13 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Randomness`].
     pub fn generate(clock: &dyn Clock) -> Result<Self, Error> {
-        let keys = Purpose::ALL
-            .into_iter()
-            .map(|p| Key::new(p, clock))
+        Self::with(Purpose::SERVER, clock)
+    }
+
+    fn with(purposes: &[Purpose], clock: &dyn Clock) -> Result<Self, Error> {
+        let keys = purposes
+            .iter()
+            .map(|purpose| Key::new(*purpose, clock))
             .collect::<Result<_, _>>()?;
         Ok(Self { keys })
     }
@@ -149,11 +160,23 @@ impl KeyRing {
     /// [`Error::Open`] if others can read the file, [`Error::Damaged`] if it does not parse, lacks a key or holds one
     /// twice.
     pub fn load_or_create(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
+        Self::load_or_make(path, Purpose::SERVER, clock)
+    }
+
+    /// The same for the ring of those who release: it holds one key, and a server has no use for it.
+    ///
+    /// # Errors
+    /// As [`KeyRing::load_or_create`].
+    pub fn load_or_create_releaser(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
+        Self::load_or_make(path, Purpose::RELEASER, clock)
+    }
+
+    fn load_or_make(path: &Path, purposes: &[Purpose], clock: &dyn Clock) -> Result<Self, Error> {
         match Self::load(path) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {}
             other => return other,
         }
-        let ring = Self::generate(clock)?;
+        let ring = Self::with(purposes, clock)?;
         match ring.beside(path)?.persist_noclobber(path) {
             Ok(_) => synced(path).map(|()| ring),
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Self::load(path),
@@ -299,7 +322,13 @@ fn parse(text: &str) -> Result<KeyRing, String> {
     if let Some(twice) = ring.keys.iter().find(|key| !ids.insert(&key.id)) {
         return Err(format!("key `{}` is in it twice", twice.id));
     }
-    for purpose in Purpose::ALL {
+    let is_releaser = ring.all(Purpose::Release).next().is_some();
+    let purposes = if is_releaser {
+        Purpose::RELEASER
+    } else {
+        Purpose::SERVER
+    };
+    for &purpose in purposes {
         match ring.all(purpose).filter(|key| key.primary).count() {
             0 => return Err(Error::NoPrimary(purpose.name()).to_string()),
             1 => {}

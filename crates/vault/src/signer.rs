@@ -1,31 +1,43 @@
-//! The key that signs ledger checkpoints.
+//! The keys that sign notes: ledger checkpoints, manifests of releases.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::error::Error;
 use crate::ring::{KeyRing, Purpose};
 
-/// Signs checkpoints with the ring's primary checkpoint key.
+/// Signs notes with the ring's primary key of one purpose.
 #[derive(Debug)]
-pub struct CheckpointSigner {
+pub struct NoteSigner {
     name: String,
     pair: Ed25519KeyPair,
 }
 
-impl CheckpointSigner {
-    /// `name` is the log operator's name in the signature line: no spaces, no `+`.
+impl NoteSigner {
+    /// Signs ledger checkpoints. `name` is the signer's name in the signature line: no spaces, no `+`.
     ///
     /// # Errors
     /// [`Error::NoPrimary`], [`Error::Key`].
-    pub fn new(ring: &KeyRing, name: &str) -> Result<Self, Error> {
+    pub fn checkpoints(ring: &KeyRing, name: &str) -> Result<Self, Error> {
+        Self::of(ring, Purpose::Checkpoint, name)
+    }
+
+    /// Signs manifests of releases.
+    ///
+    /// # Errors
+    /// As [`NoteSigner::checkpoints`].
+    pub fn releases(ring: &KeyRing, name: &str) -> Result<Self, Error> {
+        Self::of(ring, Purpose::Release, name)
+    }
+
+    fn of(ring: &KeyRing, purpose: Purpose, name: &str) -> Result<Self, Error> {
         Ok(Self {
             name: name.to_owned(),
-            pair: ring.primary(Purpose::Checkpoint)?.ed25519()?,
+            pair: ring.primary(purpose)?.ed25519()?,
         })
     }
 }
 
-impl hub_ledger::Signer for CheckpointSigner {
+impl hub_ledger::Signer for NoteSigner {
     fn name(&self) -> &str {
         &self.name
     }

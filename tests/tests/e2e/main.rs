@@ -12,6 +12,7 @@ mod bad_days;
 mod bad_input;
 mod browser;
 mod console;
+mod deploy;
 mod disk_full;
 mod door;
 mod foreign;

@@ -43,7 +43,7 @@ pub(crate) fn document(output: &Output) -> Value {
 }
 
 /// The binary under test: `HUBCTL_BIN`, or built by cargo now.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| match std::env::var_os("HUBCTL_BIN") {
         Some(path) => path.into(),

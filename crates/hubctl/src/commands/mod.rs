@@ -2,8 +2,10 @@
 
 pub(crate) mod account;
 pub(crate) mod content;
+pub(crate) mod deploy;
 pub(crate) mod emulate;
 pub(crate) mod incident;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod release;
 pub(crate) mod tenant;

@@ -1,0 +1,105 @@
+//! Releases: the key that signs them, the manifest, its check.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use hub_base::{Clock as _, SystemClock};
+use hub_ledger::VerifierKey;
+use hub_operate::release::{self, Facts, Release as Opened};
+use hub_vault::{KeyRing, NoteSigner};
+use serde_json::json;
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// The name in the signature line.
+const SIGNER: &str = "security-hub-release";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Make the key that signs releases (or read it), and print the verifier key to trust.
+    Key {
+        /// Where it is kept; readable by you only.
+        file: PathBuf,
+    },
+    /// Write and sign the manifest of a folder that holds `security-hub` (and its SBOM, and what else belongs to it).
+    Seal {
+        dir: PathBuf,
+        #[arg(long, value_name = "VERSION")]
+        named: String,
+        /// The commit it was built from.
+        #[arg(long)]
+        commit: String,
+        /// File with the signing key, as `release key` made it.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Check a release: its signature, and each file's digest.
+    Check {
+        dir: PathBuf,
+        /// Verifier key to trust, as `name+hash+key`.
+        #[arg(long, value_name = "VERIFIER")]
+        trust: Option<String>,
+    },
+}
+
+impl Release {
+    pub(crate) fn run(self, output: &Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Key { file } => {
+                let signer = signer(&file)?;
+                let key =
+                    VerifierKey::of(&signer).map_err(|error| Failure::new(Exit::Bug, error))?;
+                if output.json {
+                    output.document(&json!({"verifier": key.to_string()}))?;
+                } else {
+                    output.line(&key.to_string())?;
+                }
+                Ok(Exit::Done)
+            }
+            Self::Seal {
+                dir,
+                named,
+                commit,
+                key,
+            } => {
+                let facts = Facts {
+                    version: named,
+                    commit,
+                    built: SystemClock.now(),
+                };
+                release::seal(&dir, &facts, &signer(&key)?)?;
+                said(output, &Opened::open(&dir, None)?, "sealed")
+            }
+            Self::Check { dir, trust } => {
+                let trust = trust.as_deref().map(parse).transpose()?;
+                said(output, &Opened::open(&dir, trust.as_ref())?, "good")
+            }
+        }
+    }
+}
+
+/// The key to trust, from its text.
+pub(crate) fn parse(text: &str) -> Result<VerifierKey, Failure> {
+    VerifierKey::parse(text).map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn signer(file: &std::path::Path) -> Result<NoteSigner, Failure> {
+    let ring = KeyRing::load_or_create_releaser(file, &SystemClock);
+    ring.and_then(|ring| NoteSigner::releases(&ring, SIGNER))
+        .map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn said(output: &Output, release: &Opened, word: &str) -> Result<Exit, Failure> {
+    if output.json {
+        output.document(release)?;
+    } else {
+        let signed = if release.signed {
+            "signed"
+        } else {
+            "signature not checked"
+        };
+        output.line(&format!("{word}: {} ({signed})", release.name()))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,431 @@
+//! The state machine: forward step by step, each judged; back at the first that is not good.
+//!
+//! INVARIANT: every step may be done twice, and is in the journal before the next begins; so whoever was killed is gone
+//! on from the last stage, or taken back from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_base::{Clock, OperationId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::judge::Figures;
+use super::{
+    Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Target, Verdict,
+};
+use crate::error::Error;
+use crate::release::Release;
+
+/// Who looks on.
+pub trait Observer: Send + Sync {
+    /// Something was done.
+    fn did(&self, entry: &Entry);
+    /// A share is watched: what is left of the step, and what both did in it.
+    fn watches(&self, share: u8, left: Duration, new: &Figures, old: &Figures);
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    #[serde(flatten)]
+    pub journey: Journey,
+    /// From the first request that the new release could get to the last that the old one could.
+    pub switch_ms: Option<u64>,
+    /// From the decision to take it back until the old release had all the traffic again.
+    pub back_ms: Option<u64>,
+    pub total_ms: u64,
+}
+
+impl Outcome {
+    pub fn is_deployed(&self) -> bool {
+        self.journey.outcome.as_deref() == Some("deployed")
+    }
+}
+
+/// Why a release does not go on.
+type Refusal = String;
+
+/// One operation on one target.
+pub struct Engine<'a, T> {
+    pub target: &'a mut T,
+    pub journal: &'a mut Journal,
+    pub policy: &'a Policy,
+    pub clock: Arc<dyn Clock>,
+    pub observer: &'a dyn Observer,
+    /// Turns true when the operator wants it undone.
+    pub abort: watch::Receiver<bool>,
+}
+
+impl<T: Target> Engine<'_, T> {
+    /// Brings a release to the idle colour and the traffic to it, or leaves everything as it was.
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] if another deploy waits to be gone on with; whatever keeps it from being taken back.
+    pub async fn deploy(&mut self, release: &Release) -> Result<Outcome, Error> {
+        if let Some(waiting) = self.journal.current() {
+            if waiting.to.dir != release.dir || waiting.back.is_some() {
+                return Err(unfinished(waiting));
+            }
+            let journey = waiting.clone();
+            return self.run(journey, release).await;
+        }
+        let journey = self.plan("deploy", release).await?;
+        self.run(journey, release).await
+    }
+
+    /// Takes back what is unfinished.
+    ///
+    /// # Errors
+    /// [`Error::NoWayBack`] if nothing is.
+    pub async fn undo(&mut self, why: &str) -> Result<Outcome, Error> {
+        let began = Instant::now();
+        let Some(mut journey) = self.journal.current().cloned() else {
+            return Err(Error::NoWayBack("no deploy is under way"));
+        };
+        let why = journey.back.clone().unwrap_or_else(|| why.to_owned());
+        let back = self.back(&mut journey, &why).await?;
+        self.end(journey, began, None, back)
+    }
+
+    /// Gives all the traffic to a release that was kept, without steps: it has proven itself before.
+    ///
+    /// # Errors
+    /// As [`Engine::deploy`].
+    pub async fn return_to(&mut self, release: &Release) -> Result<Outcome, Error> {
+        if let Some(waiting) = self.journal.current() {
+            return Err(unfinished(waiting));
+        }
+        let at_once = Policy {
+            steps: vec![100],
+            step: self.policy.look * 2,
+            bake: Duration::ZERO,
+            ..self.policy.clone()
+        };
+        let journey = self.plan("rollback", release).await?;
+        let mut engine = Engine {
+            target: &mut *self.target,
+            journal: &mut *self.journal,
+            policy: &at_once,
+            clock: Arc::clone(&self.clock),
+            observer: self.observer,
+            abort: self.abort.clone(),
+        };
+        engine.run(journey, release).await
+    }
+
+    /// What a deploy would begin with: nothing is changed.
+    pub async fn plan(&mut self, kind: &str, release: &Release) -> Result<Journey, Error> {
+        let standing = self.target.standing().await?;
+        // Who has the traffic stays; at a tie, who runs.
+        let live = standing
+            .iter()
+            .filter(|colour| colour.release.is_some())
+            .max_by_key(|colour| (colour.is_up, colour.share));
+        let from = live.and_then(|colour| {
+            let dir = std::path::PathBuf::from(colour.release.clone()?);
+            let name = Release::open(&dir, None)
+                .map_or_else(|_| dir.display().to_string(), |release| release.name());
+            Some(Held { dir, name })
+        });
+        Ok(Journey {
+            id: OperationId::new(&*self.clock),
+            kind: kind.to_owned(),
+            began: self.clock.now(),
+            to: Held {
+                dir: release.dir.clone(),
+                name: release.name(),
+            },
+            built: release.built.parse().ok(),
+            colour: live.map_or(Colour::Blue, |live| live.colour.other()),
+            from,
+            stage: Stage::Begun,
+            back: None,
+            entries: Vec::new(),
+            outcome: None,
+            ended: None,
+        })
+    }
+
+    async fn run(&mut self, mut journey: Journey, release: &Release) -> Result<Outcome, Error> {
+        let began = Instant::now();
+        self.journal.keep(&journey)?;
+        let mut switch = None;
+        let refusal = match self.forward(&mut journey, release, &mut switch).await {
+            Ok(None) => return self.end(journey, began, switch, None),
+            Ok(Some(why)) => why,
+            // The target itself failed: what cannot be watched is not left half done.
+            Err(error) => chain(&error),
+        };
+        let back = self.back(&mut journey, &refusal).await?;
+        self.end(journey, began, switch, back)
+    }
+
+    async fn forward(
+        &mut self,
+        journey: &mut Journey,
+        release: &Release,
+        switch: &mut Option<Duration>,
+    ) -> Result<Option<Refusal>, Error> {
+        let colour = journey.colour;
+        if journey.stage < Stage::Migrated {
+            let began = Instant::now();
+            let said = self.target.migrate(release).await?;
+            self.did(
+                journey,
+                Stage::Migrated,
+                "migrate",
+                said,
+                began,
+                Value::Null,
+            )?;
+        }
+        if journey.stage < Stage::Started {
+            let began = Instant::now();
+            self.target.share(colour, 0).await?;
+            self.target.start(colour, release).await?;
+            let said = format!("{} runs as {colour}", journey.to.name);
+            self.did(journey, Stage::Started, "start", said, began, Value::Null)?;
+        }
+        if journey.stage < Stage::Ready {
+            let began = Instant::now();
+            if let Some(why) = self.await_ready(colour).await? {
+                return Ok(Some(why));
+            }
+            let said = format!("{colour} is ready");
+            self.did(journey, Stage::Ready, "ready", said, began, Value::Null)?;
+        }
+        if journey.stage < Stage::Smoked {
+            let began = Instant::now();
+            if let Err(why) = self.target.smoke(colour).await {
+                return Ok(Some(format!("the smoke test failed: {why}")));
+            }
+            let said = format!("{colour} answers as it should");
+            self.did(journey, Stage::Smoked, "smoke", said, began, Value::Null)?;
+        }
+        let first = Instant::now();
+        if let Some(why) = self.shift(journey).await? {
+            return Ok(Some(why));
+        }
+        *switch = Some(first.elapsed());
+        if journey.stage < Stage::Retired {
+            let began = Instant::now();
+            self.target.stop(colour.other(), self.policy.drain).await?;
+            let said = format!("{} is stopped", colour.other());
+            self.did(journey, Stage::Retired, "retire", said, began, Value::Null)?;
+        }
+        Ok(None)
+    }
+
+    /// Through the shares to all of the traffic, and the bake.
+    async fn shift(&mut self, journey: &mut Journey) -> Result<Option<Refusal>, Error> {
+        let mut before = None;
+        let steps: Vec<u8> = match journey.from {
+            Some(_) => self.policy.steps.clone(),
+            // Nothing else runs: nobody to share with.
+            None => vec![100],
+        };
+        for share in steps {
+            if journey.stage >= Stage::Shifted(share) {
+                continue;
+            }
+            let began = Instant::now();
+            self.target.share(journey.colour, share).await?;
+            let watched = self.policy.step;
+            let figures = match self.watch(journey, share, watched, &mut before).await? {
+                Ok(figures) => figures,
+                Err(why) => return Ok(Some(why)),
+            };
+            let said = format!("{} has {share} % of the traffic", journey.colour);
+            self.did(
+                journey,
+                Stage::Shifted(share),
+                "share",
+                said,
+                began,
+                figures,
+            )?;
+        }
+        if journey.stage < Stage::Baked {
+            let began = Instant::now();
+            // Gone on with after a stop: the share may have been lost with the load balancer's memory.
+            self.target.share(journey.colour, 100).await?;
+            let watched = self.policy.bake;
+            let figures = match self.watch(journey, 100, watched, &mut before).await? {
+                Ok(figures) => figures,
+                Err(why) => return Ok(Some(why)),
+            };
+            let said = format!("{} bore all of it", journey.colour);
+            self.did(journey, Stage::Baked, "bake", said, began, figures)?;
+        }
+        Ok(None)
+    }
+
+    async fn await_ready(&mut self, colour: Colour) -> Result<Option<Refusal>, Error> {
+        let deadline = Instant::now() + self.policy.ready;
+        loop {
+            let why = match self.target.readiness(colour).await? {
+                Readiness::Ready => return Ok(None),
+                Readiness::Gone(why) => return Ok(Some(why)),
+                Readiness::NotYet(why) => why,
+            };
+            if *self.abort.borrow() {
+                return Ok(Some(ABORTED.to_owned()));
+            }
+            if Instant::now() >= deadline {
+                let limit = self.policy.ready;
+                return Ok(Some(format!("it was not ready within {limit:?}: {why}")));
+            }
+            sleep(self.policy.look.min(Duration::from_millis(250))).await;
+        }
+    }
+
+    /// Watches one share; the figures at its end, or why it cannot stay.
+    async fn watch(
+        &mut self,
+        journey: &Journey,
+        share: u8,
+        span: Duration,
+        before: &mut Option<Figures>,
+    ) -> Result<Result<Value, Refusal>, Error> {
+        let colour = journey.colour;
+        let began = Instant::now();
+        let counts = self.target.counts().await?;
+        let mut judge =
+            Judge::new(colour, self.policy.tolerance.clone(), counts).beside(before.clone());
+        let mut verdict = Verdict::Inconclusive;
+        while began.elapsed() < span {
+            let look = self.policy.look;
+            // Either the pause is over or the operator has enough.
+            let enough = matches!(
+                timeout(look, self.abort.wait_for(|abort| *abort)).await,
+                Ok(Ok(_))
+            );
+            if enough {
+                return Ok(Err(ABORTED.to_owned()));
+            }
+            let probe = match timeout(look.max(PROBE), self.target.readiness(colour)).await {
+                Ok(Ok(Readiness::Ready)) => Probe::Answered,
+                Ok(Ok(Readiness::NotYet(why))) => Probe::Failed(why),
+                Ok(Ok(Readiness::Gone(why))) => Probe::Gone(why),
+                Ok(Err(error)) => Probe::Failed(chain(&error)),
+                Err(_) => Probe::Failed("it did not answer in time".to_owned()),
+            };
+            verdict = judge.see(self.target.counts().await?, &probe);
+            let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
+            let left = span.saturating_sub(began.elapsed());
+            self.observer.watches(share, left, &new, &old);
+            if let Verdict::Bad(why) = verdict {
+                return Ok(Err(format!("at {share} % of the traffic: {why}")));
+            }
+        }
+        let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
+        if old.timed >= self.policy.tolerance.fewest_requests {
+            *before = Some(old.clone());
+        }
+        Ok(Ok(json!({
+            "new": new,
+            "old": old,
+            "own_requests": judge.probes(),
+            // With too little traffic to tell, only our own requests speak for it.
+            "conclusive": verdict == Verdict::Good,
+        })))
+    }
+
+    /// Gives the old release all the traffic again and stops the new one. How long until it had it.
+    async fn back(&mut self, journey: &mut Journey, why: &str) -> Result<Option<Duration>, Error> {
+        let began = Instant::now();
+        journey.back = Some(why.to_owned());
+        self.journal.keep(journey)?;
+        let (colour, old) = (journey.colour, journey.colour.other());
+        let mut back = None;
+        if let Some(held) = journey.from.clone() {
+            let release = Release::open(&held.dir, None)?;
+            self.target.start(old, &release).await?;
+            if let Some(why) = self.await_ready(old).await? {
+                return Err(Error::Unfinished(
+                    format!("the way back to {}", held.name),
+                    format!("because the old release does not come up: {why}"),
+                ));
+            }
+            self.target.share(old, 100).await?;
+            back = Some(began.elapsed());
+        }
+        self.target.stop(colour, self.policy.drain).await?;
+        let entry = self.entry("roll_back", why.to_owned(), began, Value::Null);
+        self.observer.did(&entry);
+        journey.entries.push(entry);
+        self.journal.keep(journey)?;
+        Ok(back)
+    }
+
+    fn end(
+        &mut self,
+        mut journey: Journey,
+        began: Instant,
+        switch: Option<Duration>,
+        back: Option<Duration>,
+    ) -> Result<Outcome, Error> {
+        let is_back = journey.back.is_some();
+        journey.outcome = Some(if is_back { "rolled_back" } else { "deployed" }.to_owned());
+        journey.ended = Some(self.clock.now());
+        self.journal.finish(&journey)?;
+        Ok(Outcome {
+            journey,
+            switch_ms: switch.map(millis),
+            back_ms: back.map(millis),
+            total_ms: millis(began.elapsed()),
+        })
+    }
+
+    fn did(
+        &mut self,
+        journey: &mut Journey,
+        stage: Stage,
+        step: &str,
+        said: String,
+        began: Instant,
+        figures: Value,
+    ) -> Result<(), Error> {
+        let entry = self.entry(step, said, began, figures);
+        self.observer.did(&entry);
+        journey.entries.push(entry);
+        journey.stage = stage;
+        self.journal.keep(journey)
+    }
+
+    fn entry(&self, step: &str, said: String, began: Instant, figures: Value) -> Entry {
+        Entry {
+            at: self.clock.now(),
+            step: step.to_owned(),
+            said,
+            took_ms: millis(began.elapsed()),
+            figures,
+        }
+    }
+}
+
+const ABORTED: &str = "the operator ended it";
+/// For an own request to be answered.
+const PROBE: Duration = Duration::from_secs(2);
+
+fn unfinished(waiting: &Journey) -> Error {
+    let (what, stage) = (&waiting.to.name, waiting.stage);
+    Error::Unfinished(format!("the deploy of {what}"), stage.to_string())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

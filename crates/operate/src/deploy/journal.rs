@@ -1,0 +1,216 @@
+//! What an operation has done so far, on disk before the next step is begun: whoever is killed is gone on from here, or
+//! taken back.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use hub_base::{OperationId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Colour;
+use crate::error::Error;
+
+const CURRENT: &str = "current.json";
+const HISTORY: &str = "history.jsonl";
+const LOCK: &str = "lock";
+
+/// The last stage that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Begun,
+    Migrated,
+    Started,
+    Ready,
+    Smoked,
+    /// That share was watched to its end.
+    Shifted(u8),
+    Baked,
+    Retired,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Begun => f.write_str("before its first step"),
+            Self::Migrated => f.write_str("after the migrations"),
+            Self::Started => f.write_str("after the start"),
+            Self::Ready => f.write_str("after it was ready"),
+            Self::Smoked => f.write_str("after the smoke test"),
+            Self::Shifted(share) => write!(f, "with a share of {share} %"),
+            Self::Baked => f.write_str("before the old release was stopped"),
+            Self::Retired => f.write_str("after its last step"),
+        }
+    }
+}
+
+/// A release as a journal names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub dir: PathBuf,
+    pub name: String,
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    /// `start`, `share`, `roll_back` and so on.
+    pub step: String,
+    /// In words.
+    pub said: String,
+    pub took_ms: u64,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub figures: Value,
+}
+
+/// A deploy under way, or one that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Journey {
+    pub id: OperationId,
+    pub kind: String,
+    pub began: Timestamp,
+    pub to: Held,
+    /// When `to` was built, if its manifest says so.
+    pub built: Option<Timestamp>,
+    pub colour: Colour,
+    /// What ran before, at the other colour; `None` at the first deploy.
+    pub from: Option<Held>,
+    pub stage: Stage,
+    /// Why it is taken back, once that is decided.
+    pub back: Option<String>,
+    pub entries: Vec<Entry>,
+    /// `deployed` or `rolled_back`, at the end.
+    pub outcome: Option<String>,
+    pub ended: Option<Timestamp>,
+}
+
+/// The journal of one target; holds its lock.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    current: Option<Journey>,
+    _lock: File,
+}
+
+impl Journal {
+    /// # Errors
+    /// [`Error::Held`] if another operation has it, [`Error::File`].
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(fault(dir, "made"))?;
+        let path = dir.join(LOCK);
+        let lock = File::create(&path).map_err(fault(&path, "written"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(Error::Held(path)),
+            Err(fs::TryLockError::Error(source)) => return Err(fault(&path, "locked")(source)),
+        }
+        Ok(Self {
+            current: Self::peek(dir)?,
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// What is under way, without holding it.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Configuration`] if it cannot be understood.
+    pub fn peek(dir: &Path) -> Result<Option<Journey>, Error> {
+        let path = dir.join(CURRENT);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                serde_json::from_str(&text)
+                    .map(Some)
+                    .map_err(|error| Error::Configuration {
+                        what: format!("is no journal of ours: {error}"),
+                        path,
+                    })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(fault(&path, "read")(source)),
+        }
+    }
+
+    /// What ended, oldest first. A last line that was cut off is left out.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn history(dir: &Path) -> Result<Vec<Journey>, Error> {
+        let path = dir.join(HISTORY);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(fault(&path, "read")(source)),
+        };
+        let lines = text.lines().map(serde_json::from_str);
+        Ok(lines.filter_map(Result::ok).collect())
+    }
+
+    pub const fn current(&self) -> Option<&Journey> {
+        self.current.as_ref()
+    }
+
+    /// Keeps the state of what is under way.
+    ///
+    /// # Errors
+    /// [`Error::File`]: then the next step must not be begun.
+    pub fn keep(&mut self, journey: &Journey) -> Result<(), Error> {
+        let path = self.dir.join(CURRENT);
+        let text = serde_json::to_vec_pretty(journey).unwrap_or_default();
+        let mut file =
+            tempfile::NamedTempFile::new_in(&self.dir).map_err(fault(&path, "written"))?;
+        file.write_all(&text)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(fault(&path, "written"))?;
+        file.persist(&path)
+            .map_err(|error| fault(&path, "written")(error.error))?;
+        self.synced(&path)?;
+        self.current = Some(journey.clone());
+        Ok(())
+    }
+
+    /// Moves what ended into the history.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn finish(&mut self, journey: &Journey) -> Result<(), Error> {
+        let path = self.dir.join(HISTORY);
+        let known = Self::history(&self.dir)?;
+        // Killed between the two: it stands in the history, and only the current one is left to remove.
+        if known.last().is_none_or(|last| last.id != journey.id) {
+            let mut line = serde_json::to_vec(journey).unwrap_or_default();
+            line.push(b'\n');
+            let mut file = fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&path)
+                .map_err(fault(&path, "written"))?;
+            file.write_all(&line)
+                .and_then(|()| file.sync_all())
+                .map_err(fault(&path, "written"))?;
+        }
+        let current = self.dir.join(CURRENT);
+        match fs::remove_file(&current) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(fault(&current, "removed")(error));
+            }
+            _ => {}
+        }
+        self.current = None;
+        self.synced(&current)
+    }
+
+    fn synced(&self, path: &Path) -> Result<(), Error> {
+        File::open(&self.dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(fault(path, "written"))
+    }
+}
+
+fn fault(path: &Path, verb: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { path, verb, source }
+}

@@ -1,0 +1,130 @@
+//! Blue-green deploys: one state machine for every target. It knows stages, judgement and the way back; a [`Target`]
+//! knows how its colours are started, weighed and stopped.
+
+mod engine;
+mod gates;
+mod journal;
+mod judge;
+mod policy;
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::release::Release;
+
+pub use engine::{Engine, Observer, Outcome};
+pub use gates::{Check, Freeze, Gates};
+pub use journal::{Entry, Held, Journal, Journey, Stage};
+pub use judge::{Figures, Judge, Probe, Verdict};
+pub use policy::{Policy, Tolerance};
+
+/// One of the two places where a release can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Colour {
+    Blue,
+    Green,
+}
+
+impl Colour {
+    pub const BOTH: [Self; 2] = [Self::Blue, Self::Green];
+
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Blue => Self::Green,
+            Self::Green => Self::Blue,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blue => "blue",
+            Self::Green => "green",
+        }
+    }
+}
+
+impl std::fmt::Display for Colour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How one colour stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub colour: Colour,
+    /// The folder of the release that runs there; `None` if nothing does.
+    pub release: Option<String>,
+    /// Its share of new requests in per cent.
+    pub share: u8,
+    /// Whether the load balancer finds it well.
+    pub is_up: bool,
+}
+
+/// Whether what was started can take requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    NotYet(String),
+    /// It is not running (any more).
+    Gone(String),
+}
+
+/// What a colour has answered since it was first asked, as the load balancer counted it from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub requests: u64,
+    /// Answers of 500 and above, broken answers, refused connections; those that a retry elsewhere hid from the client
+    /// as well.
+    pub errors: u64,
+    /// Answered since the last look, in milliseconds each, in no order.
+    pub latencies: Vec<u32>,
+    /// Requests in progress.
+    pub in_progress: u64,
+}
+
+/// Where a release is brought to.
+pub trait Target: Send {
+    /// What runs where, and who gets which share.
+    fn standing(&mut self) -> impl Future<Output = Result<[Standing; 2], Error>> + Send;
+
+    /// Brings the database to the release's schema. Only steps that the running release can live with (expand).
+    fn migrate(&mut self, release: &Release) -> impl Future<Output = Result<String, Error>> + Send;
+
+    /// Has the release run as that colour, without a share. Done already is well done.
+    fn start(
+        &mut self,
+        colour: Colour,
+        release: &Release,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Asks the colour itself, not through the load balancer.
+    fn readiness(
+        &mut self,
+        colour: Colour,
+    ) -> impl Future<Output = Result<Readiness, Error>> + Send;
+
+    /// Requests of an operator's own, straight to the colour; what they found wrong is the error's text.
+    fn smoke(&mut self, colour: Colour) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Gives `colour` that share of new requests in per cent, and the other one the rest.
+    fn share(
+        &mut self,
+        colour: Colour,
+        percent: u8,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// What both have answered so far: blue, green.
+    fn counts(&mut self) -> impl Future<Output = Result<[Counts; 2], Error>> + Send;
+
+    /// Lets the colour finish what it has and stops it. Done already is well done.
+    fn stop(
+        &mut self,
+        colour: Colour,
+        drain: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}

@@ -1,0 +1,63 @@
+//! What can go wrong with an operation itself (a release that is found bad and taken back is no error but an outcome).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hub_base::ErrorKind;
+
+/// The room's faults.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the release {}: {what}", dir.display())]
+    Release { dir: PathBuf, what: String },
+    #[error("{}: {what}", path.display())]
+    Configuration { path: PathBuf, what: String },
+    #[error("{}: cannot be {verb}", path.display())]
+    File {
+        path: PathBuf,
+        verb: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("another operation holds {}", .0.display())]
+    Held(PathBuf),
+    #[error("{0} is unfinished: it stopped {1}")]
+    Unfinished(String, String),
+    #[error("nothing to go back to: {0}")]
+    NoWayBack(&'static str),
+    #[error("the load balancer at {} does not answer", path.display())]
+    Balancer {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the load balancer refused `{command}`: {answer}")]
+    Refused { command: String, answer: String },
+    #[error("the load balancer's answer makes no sense: {0}")]
+    Nonsense(String),
+    #[error("the process {0} could not be started")]
+    Start(PathBuf, #[source] std::io::Error),
+    #[error("{what} took longer than {limit:?}")]
+    Late { what: String, limit: Duration },
+    #[error("{program} ended with {status}: {said}")]
+    Failed {
+        program: String,
+        status: String,
+        said: String,
+    },
+}
+
+impl Error {
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Release { .. } | Self::Configuration { .. } => ErrorKind::Invalid,
+            Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) => ErrorKind::Conflict,
+            Self::Balancer { .. }
+            | Self::Late { .. }
+            | Self::File { .. }
+            | Self::Start(..)
+            | Self::Failed { .. } => ErrorKind::Unavailable,
+            Self::Refused { .. } | Self::Nonsense(_) => ErrorKind::Internal,
+        }
+    }
+}

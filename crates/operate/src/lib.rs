@@ -1,0 +1,13 @@
+//! Operations on a running Security Hub: a plan that can be shown first, steps that may be done twice, each with its way
+//! back, a journal on disk before each next step.
+//!
+//! Knows nothing of HTTP serving and of any other room's domain; what it did is told to whoever runs it.
+
+pub mod deploy;
+pub mod dora;
+mod error;
+pub mod local;
+pub mod release;
+
+pub use error::Error;
+pub use release::Release;

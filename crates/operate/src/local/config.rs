@@ -1,0 +1,114 @@
+//! `deploy.toml`: where the target is, how carefully releases are brought in, who must agree.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::deploy::{Gates, Policy};
+use crate::error::Error;
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub local: Local,
+    #[serde(default)]
+    pub policy: Policy,
+    #[serde(default)]
+    pub gates: Gates,
+}
+
+/// One host: blue and green behind HAProxy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Local {
+    /// HAProxy's runtime socket, level admin.
+    pub haproxy: PathBuf,
+    #[serde(default = "backend")]
+    pub backend: String,
+    /// Where HAProxy sends its log: a datagram for each request.
+    pub log: SocketAddr,
+    pub blue: SocketAddr,
+    pub green: SocketAddr,
+    /// Journal, logs and HAProxy's states.
+    pub state: PathBuf,
+    /// The server's own configuration, for both colours.
+    pub config: Option<PathBuf>,
+    /// Lines `NAME=value` for the servers' environment; mode 0600, since passwords stand in it.
+    pub environment: Option<PathBuf>,
+}
+
+fn backend() -> String {
+    "hub".to_owned()
+}
+
+impl Config {
+    /// Reads the file; paths in it are relative to it.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with the line and every fault of the policy.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fault = |what: String| Error::Configuration {
+            path: path.to_owned(),
+            what,
+        };
+        let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
+        let faults = config.policy.faults();
+        if !faults.is_empty() {
+            return Err(fault(format!("policy.{}", faults.join("; policy."))));
+        }
+        if config.local.blue == config.local.green {
+            return Err(fault("local: blue and green must differ".to_owned()));
+        }
+        let base = fs::canonicalize(path)
+            .map_err(|error| fault(error.to_string()))?
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .to_owned();
+        let local = &mut config.local;
+        local.haproxy = base.join(&local.haproxy);
+        local.state = base.join(&local.state);
+        local.config = local.config.take().map(|path| base.join(path));
+        local.environment = local.environment.take().map(|path| base.join(path));
+        Ok(config)
+    }
+}
+
+/// `NAME=value` lines; blank lines and those that begin with `#` are left out.
+///
+/// # Errors
+/// [`Error::Configuration`] with the line, or if others can read the file.
+pub(crate) fn environment(path: &Path) -> Result<Vec<(String, String)>, Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fault = |what: String| Error::Configuration {
+        path: path.to_owned(),
+        what,
+    };
+    let mode = fs::metadata(path)
+        .map_err(|error| fault(error.to_string()))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(fault(format!(
+            "others can read it (mode {:o}); passwords stand in it: chmod 600",
+            mode & 0o777
+        )));
+    }
+    let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let mut variables = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line
+            .split_once('=')
+            .ok_or_else(|| fault(format!("line {}: expected NAME=value", at + 1)))?;
+        variables.push((name.trim().to_owned(), value.to_owned()));
+    }
+    Ok(variables)
+}

@@ -1,0 +1,289 @@
+//! The target "local": one host, blue and green as two processes behind HAProxy, shared over its runtime socket.
+//!
+//! Knows nothing of stages and judgement; the state machine is [`crate::deploy`].
+
+mod config;
+mod haproxy;
+mod log;
+mod process;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
+use crate::error::Error;
+use crate::release::Release;
+
+pub use config::{Config, Local};
+
+use haproxy::Haproxy;
+use log::Log;
+use process::Start;
+
+/// For a request of our own.
+const ASK: Duration = Duration::from_secs(2);
+/// For migrations.
+const MIGRATE: Duration = Duration::from_mins(30);
+/// Beyond the drain, before a server is ended.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// One host.
+#[derive(Debug)]
+pub struct Host {
+    local: Local,
+    environment: Vec<(String, String)>,
+    haproxy: Haproxy,
+    log: Option<Log>,
+    http: reqwest::Client,
+}
+
+impl Host {
+    /// # Errors
+    /// [`Error::Configuration`] for the environment's file, [`Error::File`].
+    pub fn new(local: Local) -> Result<Self, Error> {
+        let environment = match &local.environment {
+            Some(path) => config::environment(path)?,
+            None => Vec::new(),
+        };
+        fs::create_dir_all(&local.state).map_err(|source| Error::File {
+            path: local.state.clone(),
+            verb: "made",
+            source,
+        })?;
+        // Straight to the colour: no proxy, no connection kept that would hide a refused one.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ASK)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| Error::Nonsense(error.to_string()))?;
+        Ok(Self {
+            haproxy: Haproxy::new(&local.haproxy, &local.backend),
+            environment,
+            log: None,
+            http,
+            local,
+        })
+    }
+
+    const fn address(&self, colour: Colour) -> SocketAddr {
+        match colour {
+            Colour::Blue => self.local.blue,
+            Colour::Green => self.local.green,
+        }
+    }
+
+    fn log_file(&self, colour: Colour) -> PathBuf {
+        self.local.state.join(format!("{colour}.log"))
+    }
+
+    fn arguments(&self, verb: &str) -> Vec<String> {
+        let mut arguments = vec![verb.to_owned()];
+        if let Some(config) = &self.local.config {
+            arguments.extend(["--config".to_owned(), config.display().to_string()]);
+        }
+        arguments
+    }
+
+    /// Status and beginning of the body.
+    async fn get(&self, colour: Colour, path: &str) -> Result<(u16, String), String> {
+        let url = format!("http://{}{path}", self.address(colour));
+        let answer = self.http.get(url).send().await.map_err(|error| {
+            if error.is_timeout() {
+                format!("{path} was not answered within {ASK:?}")
+            } else {
+                format!("{path} could not be asked")
+            }
+        })?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        Ok((status, text.chars().take(2000).collect()))
+    }
+
+    /// Keeps HAProxy's states where it finds them after a reload.
+    async fn keep_states(&self) -> Result<(), Error> {
+        let path = self.local.state.join("haproxy.state");
+        let states = self.haproxy.states().await?;
+        let fault = |source| Error::File {
+            path: path.clone(),
+            verb: "written",
+            source,
+        };
+        let file = tempfile::NamedTempFile::new_in(&self.local.state).map_err(fault)?;
+        fs::write(file.path(), states).map_err(fault)?;
+        file.persist(&path).map_err(|error| fault(error.error))?;
+        Ok(())
+    }
+
+    async fn await_up(&self, colour: Colour) -> Result<(), Error> {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        loop {
+            let [blue, green] = self.haproxy.servers().await?;
+            let server = match colour {
+                Colour::Blue => blue,
+                Colour::Green => green,
+            };
+            if server.is_up {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::Late {
+                    what: format!("the load balancer's first good look at {colour}"),
+                    limit: Duration::from_secs(15),
+                });
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Target for Host {
+    async fn standing(&mut self) -> Result<[Standing; 2], Error> {
+        let servers = self.haproxy.servers().await?;
+        let total: u32 = servers
+            .iter()
+            .filter(|server| server.is_up)
+            .map(|server| server.weight)
+            .sum();
+        let [blue, green] = servers;
+        let standing = |colour: Colour, server: haproxy::Server| Standing {
+            colour,
+            release: process::find(self.address(colour))
+                .map(|found| found.dir.display().to_string()),
+            share: if server.is_up && total > 0 {
+                u8::try_from(100 * server.weight / total).unwrap_or(100)
+            } else {
+                0
+            },
+            is_up: server.is_up,
+        };
+        Ok([standing(Colour::Blue, blue), standing(Colour::Green, green)])
+    }
+
+    async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
+        let start = Start {
+            program: release.server(),
+            arguments: self.arguments("migrate"),
+            environment: &self.environment,
+            log: &self.local.state,
+        };
+        start.run(MIGRATE).await?;
+        Ok("the database is at the release's schema".to_owned())
+    }
+
+    async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
+        let listen = self.address(colour);
+        match process::find(listen) {
+            Some(running) if running.dir == release.dir => return Ok(()),
+            Some(_) => self.stop(colour, Duration::ZERO).await?,
+            None => {}
+        }
+        let mut arguments = self.arguments("serve");
+        arguments.extend(["--listen".to_owned(), listen.to_string()]);
+        Start {
+            program: release.server(),
+            arguments,
+            environment: &self.environment,
+            log: &self.log_file(colour),
+        }
+        .spawn()
+    }
+
+    async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        match self.get(colour, "/health/ready").await {
+            Ok((200, _)) => Ok(Readiness::Ready),
+            answer => {
+                if process::find(self.address(colour)).is_none() {
+                    let log = self.log_file(colour);
+                    return Ok(Readiness::Gone(format!(
+                        "its process ended; see {}",
+                        log.display()
+                    )));
+                }
+                Ok(Readiness::NotYet(match answer {
+                    Ok((status, _)) => format!("/health/ready answered {status}"),
+                    Err(why) => why,
+                }))
+            }
+        }
+    }
+
+    async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
+        for (path, status, part) in [
+            ("/health/live", 200, ""),
+            ("/openapi.json", 200, "openapi"),
+            ("/console", 200, "Sign in"),
+            ("/api/v2/me", 401, "problem"),
+        ] {
+            let (found, text) = self.get(colour, path).await?;
+            // The console sends who is not signed in to its door.
+            if found != status && !(path == "/console" && (300..400).contains(&found)) {
+                return Err(format!("{path} answered {found}, not {status}"));
+            }
+            if found == status && !text.contains(part) {
+                return Err(format!("{path} answered without `{part}`"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn share(&mut self, colour: Colour, percent: u8) -> Result<(), Error> {
+        let other = colour.other();
+        if percent > 0 {
+            self.haproxy.weigh(colour, percent).await?;
+            self.haproxy.state(colour, "ready").await?;
+            self.await_up(colour).await?;
+        }
+        self.haproxy.weigh(other, 100 - percent).await?;
+        if percent == 0 {
+            // Not checked either: a colour that comes up takes nothing before it is given something.
+            self.haproxy.weigh(colour, 0).await?;
+            self.haproxy.state(colour, "maint").await?;
+        }
+        self.keep_states().await
+    }
+
+    async fn counts(&mut self) -> Result<[Counts; 2], Error> {
+        if self.log.is_none() {
+            self.log = Some(Log::listen(self.local.log).await?);
+        }
+        let latencies = self.log.as_mut().map(Log::take).unwrap_or_default();
+        let servers = self.haproxy.servers().await?;
+        let mut counts = servers
+            .into_iter()
+            .zip(latencies)
+            .map(|(server, latencies)| Counts {
+                requests: server.requests,
+                errors: server.errors,
+                latencies,
+                in_progress: server.in_progress,
+            });
+        Ok([
+            counts.next().unwrap_or_default(),
+            counts.next().unwrap_or_default(),
+        ])
+    }
+
+    async fn stop(&mut self, colour: Colour, drain: Duration) -> Result<(), Error> {
+        self.haproxy.weigh(colour, 0).await?;
+        let deadline = Instant::now() + drain;
+        loop {
+            let [blue, green] = self.haproxy.servers().await?;
+            let server = match colour {
+                Colour::Blue => blue,
+                Colour::Green => green,
+            };
+            if server.in_progress == 0 || Instant::now() >= deadline {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.haproxy.state(colour, "maint").await?;
+        process::stop(self.address(colour), drain + GRACE).await?;
+        self.keep_states().await
+    }
+}

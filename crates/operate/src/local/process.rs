@@ -1,0 +1,144 @@
+//! The servers' processes. What runs is asked of the system, not of a file that says so: a file can be wrong.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep};
+
+use crate::error::Error;
+use crate::release::SERVER;
+
+/// A server that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) pid: i32,
+    /// The folder of its release.
+    pub(crate) dir: PathBuf,
+}
+
+/// The process that was started to listen there, if it lives.
+pub(crate) fn find(listen: SocketAddr) -> Option<Running> {
+    let listen = listen.to_string();
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        // A process that ended and was not yet waited for has no arguments.
+        let arguments = fs::read(entry.path().join("cmdline")).ok()?;
+        let arguments: Vec<&str> = arguments
+            .split(|byte| *byte == 0)
+            .map(|word| std::str::from_utf8(word).unwrap_or_default())
+            .collect();
+        let program = Path::new(*arguments.first()?);
+        let is_server = program.is_absolute() && program.file_name()? == SERVER;
+        let is_there = arguments
+            .windows(2)
+            .any(|pair| matches!(pair, ["--listen", address] if *address == listen));
+        (is_server && is_there).then(|| Running {
+            pid,
+            dir: program.parent().unwrap_or(Path::new("/")).to_owned(),
+        })
+    })
+}
+
+/// How a server is started.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: &'a [(String, String)],
+    pub(crate) log: &'a Path,
+}
+
+impl Start<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it in a process group of its own: it outlives whoever started it.
+    pub(crate) fn spawn(&self) -> Result<(), Error> {
+        let fault = |source| Error::Start(self.program.clone(), source);
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(self.log)
+            .map_err(fault)?;
+        let mut child = self
+            .command()
+            .stdout(log.try_clone().map_err(fault)?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .map_err(fault)?;
+        // Waited for, so that an end is an end and not a zombie; nobody needs the status.
+        std::thread::spawn(move || child.wait());
+        Ok(())
+    }
+
+    /// Runs it to its end; what it said if it failed.
+    pub(crate) async fn run(&self, limit: Duration) -> Result<String, Error> {
+        let program = || {
+            let verb = self.arguments.first().map_or("", String::as_str);
+            format!("{} {verb}", self.program.display())
+        };
+        let mut command = tokio::process::Command::from(self.command());
+        command.kill_on_drop(true);
+        let output = tokio::time::timeout(limit, command.output())
+            .await
+            .map_err(|_| Error::Late {
+                what: program(),
+                limit,
+            })?
+            .map_err(|source| Error::Start(self.program.clone(), source))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            return Ok(said);
+        }
+        let last: Vec<&str> = said.lines().rev().take(3).collect();
+        Err(Error::Failed {
+            program: program(),
+            status: output.status.to_string(),
+            said: last.into_iter().rev().collect::<Vec<_>>().join(" · "),
+        })
+    }
+}
+
+/// Asks it to finish, waits, and ends it if it does not.
+pub(crate) async fn stop(listen: SocketAddr, limit: Duration) -> Result<(), Error> {
+    let Some(running) = find(listen) else {
+        return Ok(());
+    };
+    signal(running.pid, Signal::SIGTERM)?;
+    let deadline = Instant::now() + limit;
+    while find(listen).is_some_and(|found| found.pid == running.pid) {
+        if Instant::now() >= deadline {
+            signal(running.pid, Signal::SIGKILL)?;
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn signal(pid: i32, signal: Signal) -> Result<(), Error> {
+    match kill(Pid::from_raw(pid), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Error::Failed {
+            program: format!("process {pid}"),
+            status: "unstopped".to_owned(),
+            said: errno.desc().to_owned(),
+        }),
+    }
+}

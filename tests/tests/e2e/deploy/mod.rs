@@ -1,0 +1,227 @@
+//! Blue-green deploys on one host, through the shipped HAProxy configuration, while people work: nobody notices.
+
+mod site;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::site::{Report, Site};
+use crate::world::until;
+
+fn unharmed(report: &Report) {
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert!(report.answered > 200, "{report:?}");
+    assert!(report.closed <= site::KEEPERS, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let second = site.release("1.1.0");
+    let load = site.load(&token);
+    let (code, outcome) = site.deploy(&second).await;
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (0, &json!("deployed")),
+        "{outcome}"
+    );
+    let steps: Vec<&str> = outcome["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "migrate", "start", "ready", "smoke", "share", "share", "share", "bake", "retire"
+        ]
+    );
+    // It was judged by what people really did, at both colours.
+    let share = &outcome["entries"][5]["figures"];
+    assert!(share["new"]["requests"].as_u64() > Some(50), "{share}");
+    assert!(share["old"]["requests"].as_u64() > Some(50), "{share}");
+    assert_eq!(site.live().await, "1.1.0");
+
+    let (code, back) = site.run(&["rollback"]).await;
+    assert_eq!((code, &back["outcome"]), (0, &json!("deployed")), "{back}");
+    assert_eq!(site.live().await, "1.0.0");
+    unharmed(&load.stop().await);
+    // The session from before both is still one.
+    let after = site.load(&token);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    unharmed(&after.stop().await);
+}
+
+/// A bad release takes itself back, for the reason that it is bad for, and nobody notices.
+async fn takes_itself_back(fault: &str, why: &[&str]) {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let bad = site.faulty(fault);
+    let load = site.load(&token);
+    let (code, outcome) = site.deploy(&bad).await;
+    let report = load.stop().await;
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (1, &json!("rolled_back")),
+        "{outcome}"
+    );
+    let said = outcome["back"].as_str().unwrap();
+    assert!(why.iter().any(|why| said.contains(why)), "{said}");
+    unharmed(&report);
+    assert_eq!(site.live().await, "1.0.0");
+    let (_, status) = site.run(&["status"]).await;
+    assert_eq!(status["unfinished"], Value::Null);
+    assert_eq!(status["dora"]["failed"], 1, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_never_ready_takes_itself_back_whole_machine() {
+    takes_itself_back(
+        "unready",
+        &["it was not ready within 20s: /health/ready answered 503"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_fails_two_in_a_hundred_takes_itself_back_whole_machine() {
+    takes_itself_back("errors 50", &["requests failed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_release_takes_itself_back_whole_machine() {
+    takes_itself_back("slow 300", &["the 95th percentile of its answers"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_crashes_takes_itself_back_whole_machine() {
+    takes_itself_back(
+        "crash 5",
+        &[
+            "its process ended",
+            "of our own in a row failed",
+            "requests failed",
+        ],
+    )
+    .await;
+}
+
+/// The stage in the journal of what is under way.
+fn stage(site: &Site) -> Option<(String, usize)> {
+    let text = std::fs::read_to_string(site.at("state/current.json")).ok()?;
+    let journey: Value = serde_json::from_str(&text).ok()?;
+    let entries = journey["entries"].as_array()?.len();
+    Some((journey["stage"].to_string(), entries))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let load = site.load(&token);
+    // Killed after 0, 1, 2 … steps; gone on with and taken back by turns.
+    for steps in 0..9 {
+        let name = format!("2.0.{steps}");
+        let release = site.release(&name);
+        let before = site.live().await;
+        let mut child = site
+            .command(&["deploy", "--release", release.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the step", || async {
+            stage(&site).filter(|(_, done)| *done >= steps)
+        })
+        .await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (code, status) = site.run(&["status"]).await;
+        assert_eq!(code, 1, "{status}");
+        assert_ne!(status["unfinished"], Value::Null, "after {steps}: {status}");
+        if steps % 2 == 0 {
+            let (code, outcome) = site.deploy(&release).await;
+            assert_eq!(
+                (code, &outcome["outcome"]),
+                (0, &json!("deployed")),
+                "after {steps}: {outcome}"
+            );
+            assert_eq!(site.live().await, name);
+        } else {
+            let (code, outcome) = site.run(&["rollback"]).await;
+            assert_eq!(
+                (code, &outcome["outcome"]),
+                (0, &json!("rolled_back")),
+                "after {steps}: {outcome}"
+            );
+            assert_eq!(site.live().await, before);
+        }
+    }
+    unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_begin_does_not_whole_machine() {
+    let site = Site::new().await;
+    site.begin().await;
+    let next = site.release("1.1.0");
+    // A plan changes nothing.
+    let (code, plan) = site
+        .run(&["deploy", "--dry-run", "--release", next.to_str().unwrap()])
+        .await;
+    assert_eq!(
+        (code, &plan["plan"]["colour"]),
+        (0, &json!("green")),
+        "{plan}"
+    );
+    assert_eq!(site.live().await, "1.0.0");
+    // A frozen site, and one that trusts another key.
+    let config = site.at("deploy.toml");
+    let open = std::fs::read_to_string(&config).unwrap();
+    let freeze = "[[gates.freeze]]\nfrom = '2020-01-01T00:00:00Z'\nuntil = '2120-01-01T00:00:00Z'\nwhy = 'holidays'\n";
+    std::fs::write(&config, format!("{open}\n{freeze}")).unwrap();
+    let (code, refused) = site.deploy(&next).await;
+    assert_eq!(code, 1);
+    assert!(refused.to_string().contains("holidays"), "{refused}");
+    let other = site.hubctl(&[
+        "release",
+        "key",
+        site.at("other-key.json").to_str().unwrap(),
+    ]);
+    let other = String::from_utf8(other.stdout).unwrap();
+    std::fs::write(
+        &config,
+        format!("{open}\n[gates]\ntrust = '{}'\n", other.trim()),
+    )
+    .unwrap();
+    let (code, refused) = site.deploy(&next).await;
+    assert_eq!(code, 2);
+    assert!(
+        refused
+            .to_string()
+            .contains("not signed by the trusted key"),
+        "{refused}"
+    );
+    // A changed file.
+    std::fs::write(&config, &open).unwrap();
+    std::fs::write(next.join("security-hub"), "another").unwrap();
+    let (code, refused) = site.deploy(&next).await;
+    assert_eq!(code, 2);
+    assert!(
+        refused
+            .to_string()
+            .contains("is not the one that was released"),
+        "{refused}"
+    );
+    // A mistyped key.
+    std::fs::write(&config, format!("{open}\n[gates]\ntrsut = 'x'\n")).unwrap();
+    let (code, refused) = site.deploy(&next).await;
+    assert_eq!(code, 2);
+    assert!(refused.to_string().contains("trsut"), "{refused}");
+    std::fs::write(&config, &open).unwrap();
+    assert_eq!(site.live().await, "1.0.0");
+}

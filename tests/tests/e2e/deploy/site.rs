@@ -1,0 +1,351 @@
+//! One host as an operator has it: a database, HAProxy, releases, `deploy.toml`, and people at work all the while.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hub_testkit::TestDb;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::tool;
+use crate::world::{PASSWORD, until};
+
+/// How carefully the tests deploy: quickly.
+const POLICY: &str = r#"
+[policy]
+steps = [10, 50, 100]
+step = "2s"
+bake = "2s"
+ready = "20s"
+drain = "5s"
+look = "200ms"
+[policy.tolerance]
+fewest_requests = 20
+patience = 3
+"#;
+
+pub(super) struct Site {
+    pub(super) folder: tempfile::TempDir,
+    url: String,
+    haproxy: Child,
+    /// Where blue and green listen, to end what a test leaves.
+    ports: [u16; 2],
+    _database: TestDb,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _gone = self.haproxy.kill();
+        let _gone = self.haproxy.wait();
+        for port in self.ports {
+            let text = format!("--listen\0127.0.0.1:{port}\0");
+            for process in std::fs::read_dir("/proc").unwrap().flatten() {
+                let words = std::fs::read_to_string(process.path().join("cmdline"));
+                let pid = process.file_name().to_string_lossy().parse::<i32>();
+                if let (Ok(words), Ok(pid)) = (words, pid)
+                    && words.contains(&text)
+                {
+                    let pid = nix::unistd::Pid::from_raw(pid);
+                    let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+        }
+    }
+}
+
+/// The server as built, with a mark at its end.
+fn server(to: &Path, mark: &str) {
+    std::fs::copy(hub_testkit::hub::binary().unwrap(), to).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(to).unwrap();
+    std::io::Write::write_all(&mut file, mark.as_bytes()).unwrap();
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Site {
+    /// A site with nothing on it yet.
+    pub(super) async fn new() -> Self {
+        let database = hub_testkit::database().await;
+        let folder = tempfile::tempdir().unwrap();
+        let (bind, blue, green, log) = (free_port(), free_port(), free_port(), free_port());
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("state")).unwrap();
+        std::fs::write(at("state/haproxy.state"), "").unwrap();
+        let environment = format!(
+            "DATABASE_URL={}\nHUB_DATABASE_OWNER_URL={}\nHUB_DATABASE_MIGRATE=false\nHUB_DATA_DIR={}\n\
+             HUB_LOG_FORMAT=json\nHUB_PUBLIC_URL=http://127.0.0.1:{bind}\nHUB_TRUSTED_PROXIES=127.0.0.1/32\nHUB_LIMITS_REQUESTS_PER_SECOND=100000\n\
+             HUB_LIMITS_BURST=100000\n",
+            database.url_app,
+            database.url_owner,
+            at("data").display(),
+        );
+        let mut secret = std::fs::OpenOptions::new();
+        let secret = secret.write(true).create(true).truncate(true).mode(0o600);
+        std::io::Write::write_all(
+            &mut secret.open(at("hub.env")).unwrap(),
+            environment.as_bytes(),
+        )
+        .unwrap();
+        std::fs::write(
+            at("deploy.toml"),
+            format!(
+                "[local]\nhaproxy = 'haproxy.sock'\nlog = '127.0.0.1:{log}'\nblue = '127.0.0.1:{blue}'\n\
+                 green = '127.0.0.1:{green}'\nstate = 'state'\nenvironment = 'hub.env'\n{POLICY}"
+            ),
+        )
+        .unwrap();
+        let shipped =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../infrastructure/haproxy/haproxy.cfg");
+        let haproxy = Command::new("haproxy")
+            .args(["-db", "-f"])
+            .arg(shipped)
+            .env("HUB_BIND", format!("127.0.0.1:{bind}"))
+            .env("HUB_BLUE", format!("127.0.0.1:{blue}"))
+            .env("HUB_GREEN", format!("127.0.0.1:{green}"))
+            .env("HUB_SOCKET", at("haproxy.sock"))
+            .env("HUB_STATES", at("state/haproxy.state"))
+            .env("HUB_LOG", format!("127.0.0.1:{log}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("haproxy is not installed: scripts/bootstrap.sh test");
+        let site = Self {
+            url: format!("http://127.0.0.1:{bind}"),
+            haproxy,
+            ports: [blue, green],
+            _database: database,
+            folder,
+        };
+        until("HAProxy's socket", || async {
+            std::os::unix::net::UnixStream::connect(site.at("haproxy.sock")).ok()
+        })
+        .await;
+        site
+    }
+
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A real release: the server as built, with a mark at its end that makes it another one.
+    pub(super) fn release(&self, name: &str) -> PathBuf {
+        let dir = self.at(name);
+        std::fs::create_dir(&dir).unwrap();
+        server(&dir.join("security-hub"), name);
+        self.seal(&dir, name);
+        dir
+    }
+
+    /// A release with a fault.
+    pub(super) fn faulty(&self, fault: &str) -> PathBuf {
+        let dir = self.at("faulty");
+        std::fs::create_dir(&dir).unwrap();
+        server(&dir.join("real"), "faulty");
+        std::fs::copy(env!("CARGO_BIN_EXE_faulty-hub"), dir.join("security-hub")).unwrap();
+        std::fs::write(dir.join("fault"), fault).unwrap();
+        self.seal(&dir, "9.9.9");
+        dir
+    }
+
+    fn seal(&self, dir: &Path, version: &str) {
+        let said = self.hubctl(&[
+            "release",
+            "seal",
+            dir.to_str().unwrap(),
+            "--named",
+            version,
+            "--commit",
+            "0123abc",
+            "--key",
+            self.at("release-key.json").to_str().unwrap(),
+        ]);
+        assert!(
+            said.status.success(),
+            "{}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tool::binary());
+        command
+            .args(arguments)
+            .env("HUB_DEPLOY_CONFIG", self.at("deploy.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(super) fn hubctl(&self, arguments: &[&str]) -> std::process::Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs it to its end beside the load; its exit code and its document.
+    pub(super) async fn run(&self, arguments: &[&str]) -> (i32, Value) {
+        let mut command = self.command(arguments);
+        command.arg("--json");
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let document = serde_json::from_slice(&output.stdout).unwrap_or(json!(words));
+        (output.status.code().unwrap_or(-1), document)
+    }
+
+    pub(super) async fn deploy(&self, release: &Path) -> (i32, Value) {
+        self.run(&["deploy", "--release", release.to_str().unwrap()])
+            .await
+    }
+
+    /// The folder of the release that has all the traffic.
+    pub(super) async fn live(&self) -> String {
+        let (_, status) = self.run(&["status"]).await;
+        let colours = status["colours"].as_array().expect("no status").clone();
+        let live: Vec<&Value> = colours
+            .iter()
+            .filter(|colour| colour["share"] == 100)
+            .collect();
+        assert_eq!(live.len(), 1, "{colours:?}");
+        let path = PathBuf::from(live[0]["release"].as_str().unwrap());
+        path.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// The first release, with an administrator; returns their token.
+    pub(super) async fn begin(&self) -> String {
+        let first = self.release("1.0.0");
+        let (code, outcome) = self.deploy(&first).await;
+        assert_eq!(
+            (code, &outcome["outcome"]),
+            (0, &json!("deployed")),
+            "{outcome}"
+        );
+        let secret = until("the enrolment secret", || async {
+            let log = std::fs::read_to_string(self.at("state/blue.log")).ok()?;
+            let rest = log.split("(shown once): ").nth(1)?;
+            rest.split_whitespace().next().map(str::to_owned)
+        })
+        .await;
+        let person = json!({
+            "secret": secret, "username": "root", "email": "root@example.org", "password": PASSWORD,
+        });
+        self.post("/api/v2/enrol", &person).await;
+        self.sign_in().await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = http.post(format!("{}{path}", self.url)).json(body);
+        let answer = answer.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    pub(super) async fn sign_in(&self) -> String {
+        let login = json!({"tenant": "system", "username": "root", "password": PASSWORD});
+        let answer = self.post("/api/v2/login", &login).await;
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sets people to work until the load is stopped.
+    pub(super) fn load(&self, token: &str) -> Load {
+        Load::start(&self.url, token)
+    }
+}
+
+/// People at work: connections that are kept and connections made anew, until stopped.
+pub(super) struct Load {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    done: Arc<Mutex<Report>>,
+    began: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) answered: usize,
+    /// What clients saw go wrong, and how often.
+    pub(super) failed: BTreeMap<String, usize>,
+    /// Kept connections that were closed without an answer: the client asks again, as RFC 9112 section 9.3.1 has it.
+    pub(super) closed: usize,
+    pub(super) rate: f64,
+}
+
+/// Clients that keep their connection, and clients that make a new one each time.
+pub(super) const KEEPERS: usize = 6;
+const STRANGERS: usize = 2;
+/// Between two requests of one client.
+const PAUSE: Duration = Duration::from_millis(12);
+
+impl Load {
+    fn start(url: &str, token: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let done: Arc<Mutex<Report>> = Arc::default();
+        let client = |kept: usize| {
+            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+            let (url, token) = (format!("{url}/api/v2/me"), token.to_owned());
+            tokio::spawn(async move {
+                let http = reqwest::Client::builder()
+                    .no_proxy()
+                    .pool_max_idle_per_host(kept)
+                    .timeout(Duration::from_secs(20))
+                    .build()
+                    .unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let ask = || http.get(&url).bearer_auth(&token).send();
+                    let mut answer = ask().await;
+                    if kept > 0 && answer.as_ref().is_err_and(was_closed) {
+                        done.lock().unwrap().closed += 1;
+                        answer = ask().await;
+                    }
+                    note(&done, answer.map(|answer| answer.status()));
+                    tokio::time::sleep(PAUSE).await;
+                }
+            })
+        };
+        let mut tasks: Vec<_> = (0..KEEPERS).map(|_| client(1)).collect();
+        tasks.extend((0..STRANGERS).map(|_| client(0)));
+        Self {
+            stop,
+            tasks,
+            done,
+            began: Instant::now(),
+        }
+    }
+
+    pub(super) async fn stop(self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        let mut report = std::mem::take(&mut *self.done.lock().unwrap());
+        report.rate = report.answered as f64 / self.began.elapsed().as_secs_f64();
+        report
+    }
+}
+
+/// Whether a kept connection ended before the first byte of the answer.
+fn was_closed(error: &reqwest::Error) -> bool {
+    format!("{error:?}").contains("IncompleteMessage")
+}
+
+fn note(done: &Mutex<Report>, answer: Result<StatusCode, reqwest::Error>) {
+    let mut report = done.lock().unwrap();
+    report.answered += 1;
+    let wrong = match answer {
+        Ok(StatusCode::OK) => return,
+        Ok(status) => status.to_string(),
+        Err(error) => format!("{error:?}"),
+    };
+    *report.failed.entry(wrong).or_default() += 1;
+}
