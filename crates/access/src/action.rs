@@ -56,6 +56,8 @@ actions! {
     ProtectedRead = "protected.read", "See what is never contained automatically.";
     ProtectedUpdate = "protected.update", "Change what is never contained automatically.";
     BlocksRead = "blocks.read", "See blocked addresses.";
+    OperationsRead = "operations.read", "See deploys and their ways back.";
+    OperationsRecord = "operations.record", "Tell what was done to the installation.";
     AccessEvaluate = "access.evaluate", "Ask whether somebody may do something (AuthZEN).";
     HealthRead = "health.read", "See the hub's own state and metrics.";
 }

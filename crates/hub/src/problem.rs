@@ -232,7 +232,8 @@ from_rooms!(
     hub_store::Error,
     hub_access::Error,
     hub_detect::Error,
-    hub_respond::Error
+    hub_respond::Error,
+    hub_operate::Error
 );
 
 impl From<hub_identity::Error> for Problem {

@@ -82,8 +82,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Login(command) => command.run(&client()?, output).await,
         Command::Content(command) => command.run(output),
         Command::Release(command) => command.run(output),
-        Command::Deploy(command) => command.run(output).await,
-        Command::Rollback(command) => command.run(output).await,
+        Command::Deploy(command) => command.run(&client()?, output).await,
+        Command::Rollback(command) => command.run(&client()?, output).await,
         Command::Status(command) => command.run(output).await,
         Command::Health(command) => command.run(&client()?, output).await,
         Command::Completions { shell } => {

@@ -52,6 +52,10 @@ impl Client {
         })
     }
 
+    pub(crate) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The credential, for commands that hand it on.
     pub(crate) fn token(&self) -> Result<&SecretString, Failure> {
         self.token.as_ref().ok_or_else(|| {

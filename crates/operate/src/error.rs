@@ -19,6 +19,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("{field}: {what}")]
+    Record { field: &'static str, what: String },
+    #[error("`{table}.{column}` of {id} does not parse")]
+    Inconsistent {
+        table: &'static str,
+        column: &'static str,
+        id: String,
+    },
+    #[error(transparent)]
+    Store(#[from] hub_store::Error),
     #[error("another operation holds {}", .0.display())]
     Held(PathBuf),
     #[error("{0} is unfinished: it stopped {1}")]
@@ -50,14 +60,19 @@ pub enum Error {
 impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Release { .. } | Self::Configuration { .. } => ErrorKind::Invalid,
+            Self::Release { .. } | Self::Configuration { .. } | Self::Record { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Store(error) => error.kind(),
             Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) => ErrorKind::Conflict,
             Self::Balancer { .. }
             | Self::Late { .. }
             | Self::File { .. }
             | Self::Start(..)
             | Self::Failed { .. } => ErrorKind::Unavailable,
-            Self::Refused { .. } | Self::Nonsense(_) => ErrorKind::Internal,
+            Self::Refused { .. } | Self::Nonsense(_) | Self::Inconsistent { .. } => {
+                ErrorKind::Internal
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod dora;
 mod error;
 pub mod local;
+pub mod records;
 pub mod release;
 
 pub use error::Error;

@@ -30,7 +30,11 @@ const KEPT: &[&str] = &["owner", "operator"];
 pub fn built_in(name: &str) -> Option<BTreeSet<String>> {
     let wanted: fn(&str) -> bool = match name {
         "operator" => |_| true,
-        "owner" => |action| !action.starts_with("tenants.") && action != "health.read",
+        "owner" => |action| {
+            !action.starts_with("tenants.")
+                && action != "operations.record"
+                && action != "health.read"
+        },
         "admin" => |action| {
             ["users.", "roles.", "sessions.", "api_keys.", "locations."]
                 .iter()

@@ -16,6 +16,7 @@ mod live;
 mod locations;
 mod me;
 mod openapi;
+mod operations;
 mod sessions;
 pub(crate) mod sign_in;
 mod table;
@@ -62,6 +63,7 @@ fn assemble(app: &App) -> (Router<App>, Arc<str>) {
     access::routes(&mut api);
     evaluation::routes(&mut api);
     locations::routes(&mut api);
+    operations::routes(&mut api);
     events::routes(&mut api);
     findings::routes(&mut api);
     incidents::routes(&mut api);

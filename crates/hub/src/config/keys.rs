@@ -208,6 +208,7 @@ pub(super) const NOT_OURS: &[&str] = &[
     "HUB_TOKEN",
     "HUB_SHARED_DATA",
     "HUB_BIN",
+    "HUB_DEPLOY_CONFIG",
 ];
 
 impl Key {

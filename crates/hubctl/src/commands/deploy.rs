@@ -10,6 +10,7 @@ use hub_operate::deploy::{
     Check, Engine, Entry, Figures, Journal, Journey, Observer, Outcome, Standing, Target as _,
 };
 use hub_operate::local::{Config, Host};
+use hub_operate::records::Record;
 use hub_operate::{Error, Release};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -17,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::release::parse;
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -92,7 +94,7 @@ pub(crate) struct Deploy {
 }
 
 impl Deploy {
-    pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place)?;
         let release = site.release(&self.release)?;
         let checks = site.checks(&release).await?;
@@ -120,7 +122,9 @@ impl Deploy {
         let state = site.config.local.state.clone();
         let mut journal = Journal::open(&state)?;
         let outcome = site.engine(&mut journal, aborts()?).deploy(&release).await;
-        ended(output, outcome.map_err(resumable)?)
+        let outcome = outcome.map_err(resumable)?;
+        tell(client, &journal, output).await?;
+        ended(output, outcome)
     }
 }
 
@@ -135,7 +139,7 @@ pub(crate) struct Rollback {
 }
 
 impl Rollback {
-    pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place)?;
         let state = site.config.local.state.clone();
         let mut journal = Journal::open(&state)?;
@@ -151,6 +155,7 @@ impl Rollback {
             site.engine(&mut journal, never()).return_to(&release).await
         };
         let outcome = outcome.map_err(resumable)?;
+        tell(client, &journal, output).await?;
         // To be back is what was asked for.
         let asked = outcome.is_deployed() || outcome.journey.kind == "deploy";
         ended(output, outcome)?;
@@ -278,6 +283,37 @@ fn shown(
         bake = policy.bake,
         drain = policy.drain,
     ))
+}
+
+/// Tells the hub's ledger what ended. What cannot be told now is told after the next operation: the hub may be the very
+/// thing that is down.
+async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(), Failure> {
+    let untold = journal.untold()?;
+    if !client.has_token() {
+        let count = untold.len();
+        output.note(&format!(
+            "{count} operations are not in the hub's ledger yet: give --url and --token-file (an API key with the scope operations.record)"
+        ));
+        return Ok(());
+    }
+    for journey in untold {
+        let Some(record) = Record::of(journey.clone()) else {
+            continue;
+        };
+        let told = json!({
+            "id": record.id, "kind": record.kind, "subject": record.subject, "outcome": record.outcome,
+            "why": record.why, "began": record.began, "ended": record.ended, "steps": record.steps,
+        });
+        if let Err(failure) = client.post("/api/v2/operations", told).await {
+            output.note(&format!(
+                "the hub's ledger could not be told; it is tried again after the next operation: {}",
+                failure.error
+            ));
+            return Ok(());
+        }
+        journal.tell(&journey)?;
+    }
+    Ok(())
 }
 
 fn ended(output: &Output, outcome: Outcome) -> Result<Exit, Failure> {

@@ -104,7 +104,7 @@ impl<T: Target> Engine<'_, T> {
             bake: Duration::ZERO,
             ..self.policy.clone()
         };
-        let journey = self.plan("rollback", release).await?;
+        let journey = self.plan(ROLLBACK, release).await?;
         let mut engine = Engine {
             target: &mut *self.target,
             journal: &mut *self.journal,
@@ -172,7 +172,12 @@ impl<T: Target> Engine<'_, T> {
         let colour = journey.colour;
         if journey.stage < Stage::Migrated {
             let began = Instant::now();
-            let said = self.target.migrate(release).await?;
+            let said = if journey.kind == ROLLBACK {
+                // Migrations only expand: the release before runs on the newer schema.
+                "the database stays as it is".to_owned()
+            } else {
+                self.target.migrate(release).await?
+            };
             self.did(
                 journey,
                 Stage::Migrated,
@@ -407,6 +412,7 @@ impl<T: Target> Engine<'_, T> {
     }
 }
 
+const ROLLBACK: &str = "rollback";
 const ABORTED: &str = "the operator ended it";
 /// For an own request to be answered.
 const PROBE: Duration = Duration::from_secs(2);

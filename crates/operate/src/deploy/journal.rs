@@ -1,6 +1,7 @@
 //! What an operation has done so far, on disk before the next step is begun: whoever is killed is gone on from here, or
 //! taken back.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::error::Error;
 
 const CURRENT: &str = "current.json";
 const HISTORY: &str = "history.jsonl";
+const TOLD: &str = "told";
 const LOCK: &str = "lock";
 
 /// The last stage that is done.
@@ -147,6 +149,42 @@ impl Journal {
         };
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.filter_map(Result::ok).collect())
+    }
+
+    /// What ended and has not been told to the hub's ledger.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn untold(&self) -> Result<Vec<Journey>, Error> {
+        let told = self.told()?;
+        let history = Self::history(&self.dir)?;
+        let untold = history
+            .into_iter()
+            .filter(|one| !told.contains(&one.id.to_string()));
+        Ok(untold.collect())
+    }
+
+    /// Remembers that it was told.
+    ///
+    /// # Errors
+    /// [`Error::File`]: it is told once more then, and taken once.
+    pub fn tell(&self, journey: &Journey) -> Result<(), Error> {
+        let path = self.dir.join(TOLD);
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(fault(&path, "written"))?;
+        writeln!(file, "{}", journey.id).map_err(fault(&path, "written"))
+    }
+
+    fn told(&self) -> Result<HashSet<String>, Error> {
+        let path = self.dir.join(TOLD);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HashSet::new()),
+            Err(source) => Err(fault(&path, "read")(source)),
+        }
     }
 
     pub const fn current(&self) -> Option<&Journey> {

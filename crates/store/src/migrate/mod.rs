@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     4 "0004_access";
     5 "0005_detect";
     6 "0006_respond";
+    7 "0007_operations";
 };
 
 /// Applies what is missing; returns the names applied. Safe to call from many replicas at once.

@@ -104,7 +104,7 @@ async fn a_changed_past_and_a_newer_database_are_refused() {
             fault,
             Error::Ahead {
                 found: 99,
-                known: 6
+                known: 7
             }
         ),
         "{fault}"

@@ -6,18 +6,18 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use hub_testkit::TestDb;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::tool;
 use crate::world::{PASSWORD, until};
 
-/// How carefully the tests deploy: quickly.
+/// How carefully the tests deploy: quickly, and with patience for a server that is not optimised and has just started.
 const POLICY: &str = r#"
 [policy]
 steps = [10, 50, 100]
@@ -29,12 +29,15 @@ look = "200ms"
 [policy.tolerance]
 fewest_requests = 20
 patience = 3
+slack = "150ms"
 "#;
 
 pub(super) struct Site {
     pub(super) folder: tempfile::TempDir,
     url: String,
     haproxy: Child,
+    /// An API key that may tell what was done, once there is one.
+    key: OnceLock<String>,
     /// Where blue and green listen, to end what a test leaves.
     ports: [u16; 2],
     _database: TestDb,
@@ -109,12 +112,12 @@ impl Site {
         let haproxy = Command::new("haproxy")
             .args(["-db", "-f"])
             .arg(shipped)
-            .env("HUB_BIND", format!("127.0.0.1:{bind}"))
-            .env("HUB_BLUE", format!("127.0.0.1:{blue}"))
-            .env("HUB_GREEN", format!("127.0.0.1:{green}"))
-            .env("HUB_SOCKET", at("haproxy.sock"))
-            .env("HUB_STATES", at("state/haproxy.state"))
-            .env("HUB_LOG", format!("127.0.0.1:{log}"))
+            .env("LB_BIND", format!("127.0.0.1:{bind}"))
+            .env("LB_BLUE", format!("127.0.0.1:{blue}"))
+            .env("LB_GREEN", format!("127.0.0.1:{green}"))
+            .env("LB_SOCKET", at("haproxy.sock"))
+            .env("LB_STATES", at("state/haproxy.state"))
+            .env("LB_LOG", format!("127.0.0.1:{log}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -122,6 +125,7 @@ impl Site {
         let site = Self {
             url: format!("http://127.0.0.1:{bind}"),
             haproxy,
+            key: OnceLock::new(),
             ports: [blue, green],
             _database: database,
             folder,
@@ -181,6 +185,9 @@ impl Site {
         command
             .args(arguments)
             .env("HUB_DEPLOY_CONFIG", self.at("deploy.toml"))
+            .env("HUB_URL", &self.url)
+            .env_remove("HUB_TOKEN")
+            .envs(self.key.get().map(|key| ("HUB_TOKEN", key)))
             .stdin(Stdio::null());
         command
     }
@@ -237,14 +244,28 @@ impl Site {
         let person = json!({
             "secret": secret, "username": "root", "email": "root@example.org", "password": PASSWORD,
         });
-        self.post("/api/v2/enrol", &person).await;
-        self.sign_in().await
+        self.ask(Method::POST, "/api/v2/enrol", "", person).await;
+        let token = self.sign_in().await;
+        let key = json!({"name": "deploys", "scopes": ["operations.record", "operations.read"]});
+        let key = self
+            .ask(Method::POST, "/api/v2/api-keys", &token, key)
+            .await;
+        self.key
+            .set(key["key"].as_str().unwrap().to_owned())
+            .unwrap();
+        token
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Value {
+    pub(super) async fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Value {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = http.post(format!("{}{path}", self.url)).json(body);
-        let answer = answer.send().await.unwrap();
+        let mut request = http.request(method, format!("{}{path}", self.url));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if body != Value::Null {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status}: {text}");
@@ -253,7 +274,7 @@ impl Site {
 
     pub(super) async fn sign_in(&self) -> String {
         let login = json!({"tenant": "system", "username": "root", "password": PASSWORD});
-        let answer = self.post("/api/v2/login", &login).await;
+        let answer = self.ask(Method::POST, "/api/v2/login", "", login).await;
         answer["access_token"].as_str().unwrap().to_owned()
     }
 

@@ -1,0 +1,131 @@
+//! What was done to the installation: told by `hubctl`, kept in the ledger.
+
+use http::{Method, StatusCode};
+use hub_access::Action;
+use hub_base::{OperationId, Timestamp};
+use hub_operate::deploy::Entry;
+use hub_operate::records::{self, Record};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::extract::{Caller, Given, Json, List, Reply};
+use super::table::Api;
+
+/// Operations shown at once.
+const SHOWN: i64 = 100;
+
+pub(super) fn routes(api: &mut Api) {
+    api.at(
+        Method::GET,
+        "/api/v2/operations",
+        (
+            Action::OperationsRead,
+            "Deploys and their ways back, newest first",
+        ),
+        list,
+    )
+    .gives::<List<OperationView>>(StatusCode::OK);
+    api.at(
+        Method::POST,
+        "/api/v2/operations",
+        (
+            Action::OperationsRecord,
+            "Tell what was done; the same one again is taken once",
+        ),
+        record,
+    )
+    .takes::<OperationView>()
+    .gives::<Recorded>(StatusCode::OK);
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OperationView {
+    #[schemars(with = "String")]
+    id: OperationId,
+    /// `deploy` or `rollback`.
+    kind: String,
+    /// The release's name.
+    subject: String,
+    /// `deployed` or `rolled_back`.
+    outcome: String,
+    /// Why it was taken back.
+    #[serde(default)]
+    why: Option<String>,
+    began: Timestamp,
+    ended: Timestamp,
+    steps: Vec<StepView>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StepView {
+    at: Timestamp,
+    step: String,
+    said: String,
+    took_ms: u64,
+    #[serde(default)]
+    figures: Value,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Recorded {
+    /// False if it was known already.
+    recorded: bool,
+}
+
+impl From<Record> for OperationView {
+    fn from(record: Record) -> Self {
+        let step = |entry: Entry| StepView {
+            at: entry.at,
+            step: entry.step,
+            said: entry.said,
+            took_ms: entry.took_ms,
+            figures: entry.figures,
+        };
+        Self {
+            id: record.id,
+            kind: record.kind,
+            subject: record.subject,
+            outcome: record.outcome,
+            why: record.why,
+            began: record.began,
+            ended: record.ended,
+            steps: record.steps.into_iter().map(step).collect(),
+        }
+    }
+}
+
+impl From<OperationView> for Record {
+    fn from(view: OperationView) -> Self {
+        let entry = |step: StepView| Entry {
+            at: step.at,
+            step: step.step,
+            said: step.said,
+            took_ms: step.took_ms,
+            figures: step.figures,
+        };
+        Self {
+            id: view.id,
+            kind: view.kind,
+            subject: view.subject,
+            outcome: view.outcome,
+            why: view.why,
+            began: view.began,
+            ended: view.ended,
+            steps: view.steps.into_iter().map(entry).collect(),
+        }
+    }
+}
+
+async fn list(Caller(cx): Caller) -> Reply<List<OperationView>> {
+    let records = records::list(&mut *cx.read().await?, SHOWN).await?;
+    let views = records.into_iter().map(OperationView::from);
+    Ok(Json(List::whole(views)))
+}
+
+async fn record(Caller(cx): Caller, Given(told): Given<OperationView>) -> Reply<Recorded> {
+    let recorded = records::record(&cx, &told.into()).await?;
+    Ok(Json(Recorded { recorded }))
+}

@@ -1,0 +1,137 @@
+//! What was done to the installation, in the ledger: an entry for each step and one for the whole.
+//!
+//! Whoever did it tells afterwards, perhaps twice, perhaps late (the hub itself was being replaced): an operation is taken
+//! once.
+
+mod repo;
+
+use hub_base::{OperationId, Timestamp};
+use hub_events::{Act, Class, Outcome, Subject};
+use hub_store::{Cx, Tx};
+use serde_json::Value;
+
+use crate::deploy::{Entry, Journey};
+use crate::error::Error;
+
+/// OCSF's `activity_id` of an application's update (class 6002).
+const UPDATE: u8 = 8;
+/// Steps of one operation at most, and characters of one text.
+const MOST_STEPS: usize = 200;
+const LONGEST: usize = 2000;
+const KINDS: &[&str] = &["deploy", "rollback"];
+const OUTCOMES: &[&str] = &["deployed", "rolled_back"];
+
+/// An operation that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub id: OperationId,
+    /// `deploy` or `rollback`.
+    pub kind: String,
+    /// The release's name.
+    pub subject: String,
+    /// `deployed` or `rolled_back`.
+    pub outcome: String,
+    /// Why it was taken back.
+    pub why: Option<String>,
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    pub steps: Vec<Entry>,
+}
+
+impl Record {
+    /// What a journal says of an operation; `None` while it is under way.
+    pub fn of(journey: Journey) -> Option<Self> {
+        Some(Self {
+            id: journey.id,
+            kind: journey.kind,
+            subject: journey.to.name,
+            outcome: journey.outcome?,
+            why: journey.back,
+            began: journey.began,
+            ended: journey.ended?,
+            steps: journey.entries,
+        })
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let fault = |field: &'static str, what: String| Err(Error::Record { field, what });
+        if !KINDS.contains(&self.kind.as_str()) {
+            return fault("kind", format!("must be one of {}", KINDS.join(", ")));
+        }
+        if !OUTCOMES.contains(&self.outcome.as_str()) {
+            return fault("outcome", format!("must be one of {}", OUTCOMES.join(", ")));
+        }
+        if self.steps.len() > MOST_STEPS {
+            return fault("steps", format!("must be at most {MOST_STEPS}"));
+        }
+        if self.ended < self.began {
+            return fault("ended", "must not be before it began".to_owned());
+        }
+        let texts = self.steps.iter().map(|step| &step.said);
+        let mut texts = texts.chain([&self.subject]).chain(&self.why);
+        if texts.any(|text| text.chars().count() > LONGEST) {
+            return fault(
+                "steps",
+                format!("no text may be longer than {LONGEST} characters"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Takes an operation into the ledger; false if it was known already.
+///
+/// # Errors
+/// [`Error::Record`] names the field that cannot be.
+pub async fn record(cx: &Cx, record: &Record) -> Result<bool, Error> {
+    record.validate()?;
+    let mut tx = cx.write().await?;
+    if !repo::insert(&mut tx, record).await? {
+        return Ok(false);
+    }
+    for step in &record.steps {
+        tx.record(act("operation.step", record, Some(step))).await?;
+    }
+    tx.commit(act("operation.end", record, None)).await?;
+    Ok(true)
+}
+
+fn act(operation: &'static str, record: &Record, step: Option<&Entry>) -> Act {
+    let is_good = record.outcome == "deployed" || step.is_some();
+    let act = Act::new(operation, Class::ApplicationLifecycle, UPDATE, "admin")
+        .on(Subject::new("release", &record.subject))
+        .outcome(if is_good {
+            Outcome::Success
+        } else {
+            Outcome::Failure
+        })
+        .with("unmapped.operation.uid", record.id.to_string())
+        .with("unmapped.operation.kind", record.kind.as_str());
+    match step {
+        Some(step) => act
+            .with("unmapped.operation.step", step.step.as_str())
+            .with("unmapped.operation.said", step.said.as_str())
+            .with("unmapped.operation.at", step.at.to_string())
+            .with("unmapped.operation.took_ms", step.took_ms)
+            .with("unmapped.operation.figures", step.figures.clone()),
+        None => act
+            .with("unmapped.operation.outcome", record.outcome.as_str())
+            .with("unmapped.operation.began", record.began.to_string())
+            .with("unmapped.operation.ended", record.ended.to_string())
+            .with(
+                "unmapped.operation.why",
+                record.why.clone().map_or(Value::Null, Value::from),
+            ),
+    }
+}
+
+/// The newest operations first, at most `limit`.
+///
+/// # Errors
+/// [`Error::Inconsistent`] if a row does not parse, [`Error::Store`].
+pub async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Record>, Error> {
+    repo::list(tx, limit).await
+}
+
+#[cfg(test)]
+mod tests;

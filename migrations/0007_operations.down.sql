@@ -1,0 +1,2 @@
+-- the way back of 0007_operations
+drop table operation;
