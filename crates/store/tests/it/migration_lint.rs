@@ -1,0 +1,91 @@
+//! Migrations expand: the release before runs on the schema that the next one makes, and no lock holds people up.
+
+use std::path::Path;
+
+use hub_store::migrate::MIGRATIONS;
+use squawk_linter::{Linter, Rule};
+use squawk_syntax::SourceFile;
+
+/// What the release before would trip over, and what holds a lock for as long as a table is large.
+const RULES: &[Rule] = &[
+    Rule::BanDropTable,
+    Rule::BanDropColumn,
+    Rule::BanDropDatabase,
+    Rule::BanDropSchema,
+    Rule::BanDropFunction,
+    Rule::BanTruncateCascade,
+    Rule::RenamingTable,
+    Rule::RenamingColumn,
+    Rule::ChangingColumnType,
+    Rule::AddingRequiredField,
+    Rule::AddingNotNullableField,
+    Rule::AddingForeignKeyConstraint,
+    Rule::ConstraintMissingNotValid,
+    Rule::DisallowedUniqueConstraint,
+    Rule::RequireConcurrentIndexCreation,
+    Rule::RequireConcurrentIndexDeletion,
+    Rule::BanConcurrentIndexCreationInTransaction,
+    Rule::TransactionNesting,
+    Rule::PreferTimestampTz,
+    Rule::IdentifierTooLong,
+];
+
+fn faults(name: &str, sql: &str) -> Vec<String> {
+    let file = SourceFile::parse(sql);
+    let line = |at: usize| sql.get(..at).unwrap_or(sql).lines().count().max(1);
+    let mut linter = Linter::from(RULES.iter().copied());
+    linter.settings.assume_in_transaction = true;
+    linter
+        .lint(&file, sql)
+        .iter()
+        .map(|found| {
+            let line = line(usize::from(found.text_range.start()) + 1);
+            format!("{name}, line {line}: {:?}: {}", found.code, found.message)
+        })
+        .collect()
+}
+
+#[test]
+fn every_migration_expands() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut read = 0;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".up.sql") {
+            found.extend(faults(&name, &std::fs::read_to_string(&path).unwrap()));
+            read += 1;
+        }
+    }
+    assert_eq!(read, MIGRATIONS.len());
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn what_does_not_expand_is_found() {
+    for (sql, rule) in [
+        ("drop table session;", "BanDropTable"),
+        ("alter table session drop column device;", "BanDropColumn"),
+        (
+            "alter table session rename column device to gadget;",
+            "RenamingColumn",
+        ),
+        (
+            "alter table session alter column device type bytea;",
+            "ChangingColumnType",
+        ),
+        (
+            "alter table session add column a int not null;",
+            "AddingRequiredField",
+        ),
+        (
+            "create index late on session (device);",
+            "RequireConcurrentIndexCreation",
+        ),
+    ] {
+        let found = faults("9999_bad", sql).join("\n");
+        assert!(found.contains(rule), "{sql}: {found}");
+        assert!(found.starts_with("9999_bad, line 1: "), "{found}");
+    }
+}
