@@ -33,6 +33,8 @@ pub enum Error {
     Held(PathBuf),
     #[error("{0} is unfinished: it stopped {1}")]
     Unfinished(String, String),
+    #[error("{0}, which ran before, does not come up: {1}")]
+    NotBack(String, String),
     #[error("nothing to go back to: {0}")]
     NoWayBack(&'static str),
     #[error("the load balancer at {} does not answer", path.display())]
@@ -67,6 +69,7 @@ impl Error {
             Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) => ErrorKind::Conflict,
             Self::Balancer { .. }
             | Self::Late { .. }
+            | Self::NotBack(..)
             | Self::File { .. }
             | Self::Start(..)
             | Self::Failed { .. } => ErrorKind::Unavailable,

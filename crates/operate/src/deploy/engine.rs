@@ -86,7 +86,8 @@ impl<T: Target> Engine<'_, T> {
             return Err(Error::NoWayBack("no deploy is under way"));
         };
         let why = journey.back.clone().unwrap_or_else(|| why.to_owned());
-        let back = self.back(&mut journey, &why).await?;
+        let back = self.back(&mut journey, &why).await;
+        let back = back.map_err(|error| stuck(&journey, &error))?;
         self.end(journey, began, None, back)
     }
 
@@ -159,7 +160,8 @@ impl<T: Target> Engine<'_, T> {
             // The target itself failed: what cannot be watched is not left half done.
             Err(error) => chain(&error),
         };
-        let back = self.back(&mut journey, &refusal).await?;
+        let back = self.back(&mut journey, &refusal).await;
+        let back = back.map_err(|error| stuck(&journey, &error))?;
         self.end(journey, began, switch, back)
     }
 
@@ -344,17 +346,12 @@ impl<T: Target> Engine<'_, T> {
         let began = Instant::now();
         journey.back = Some(why.to_owned());
         self.journal.keep(journey)?;
+        // What is taken back is not ended half-way.
+        self.abort = watch::Sender::new(false).subscribe();
         let (colour, old) = (journey.colour, journey.colour.other());
         let mut back = None;
         if let Some(held) = journey.from.clone() {
-            let release = Release::open(&held.dir, None)?;
-            self.target.start(old, &release).await?;
-            if let Some(why) = self.await_ready(old).await? {
-                return Err(Error::Unfinished(
-                    format!("the way back to {}", held.name),
-                    format!("because the old release does not come up: {why}"),
-                ));
-            }
+            self.revive(old, &held).await?;
             self.target.share(old, 100).await?;
             back = Some(began.elapsed());
         }
@@ -364,6 +361,19 @@ impl<T: Target> Engine<'_, T> {
         journey.entries.push(entry);
         self.journal.keep(journey)?;
         Ok(back)
+    }
+
+    /// Has the old release run, which it most likely does.
+    async fn revive(&mut self, colour: Colour, held: &Held) -> Result<(), Error> {
+        if self.target.readiness(colour).await? == Readiness::Ready {
+            return Ok(());
+        }
+        let release = Release::open(&held.dir, None)?;
+        self.target.start(colour, &release).await?;
+        match self.await_ready(colour).await? {
+            None => Ok(()),
+            Some(why) => Err(Error::NotBack(held.name.clone(), why)),
+        }
     }
 
     fn end(
@@ -420,6 +430,12 @@ const PROBE: Duration = Duration::from_secs(2);
 fn unfinished(waiting: &Journey) -> Error {
     let (what, stage) = (&waiting.to.name, waiting.stage);
     Error::Unfinished(format!("the deploy of {what}"), stage.to_string())
+}
+
+/// It goes neither on nor back for now; the journal knows where it stands.
+fn stuck(journey: &Journey, error: &Error) -> Error {
+    let what = format!("the way back from {}", journey.to.name);
+    Error::Unfinished(what, format!("because {}", chain(error)))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -70,9 +70,7 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     .await;
     assert!(found.to_string().contains("1.1.0-"), "{found}");
     // The session from before both is still one.
-    let after = site.load(&token);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    unharmed(&after.stop().await);
+    unharmed(&site.load(&token).answered(500).await);
 }
 
 /// A bad release takes itself back, for the reason that it is bad for, and nobody notices.
@@ -255,5 +253,35 @@ async fn what_must_not_begin_does_not_whole_machine() {
     assert_eq!(code, 2);
     assert!(refused.to_string().contains("trsut"), "{refused}");
     std::fs::write(&config, &open).unwrap();
+    assert_eq!(site.live().await, "1.0.0");
+}
+
+/// Even if somebody tidied the old release's folder away meanwhile: it still runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_deploy_takes_itself_back_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let next = site.release("1.1.0");
+    let load = site.load(&token);
+    let child = site
+        .command(&["deploy", "--json", "--release", next.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the smoke test", || async {
+        steps_done(&site).filter(|done| *done >= 4)
+    })
+    .await;
+    std::fs::rename(site.at("1.0.0"), site.at("tidied")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{outcome}");
+    assert_eq!(outcome["back"], "the operator ended it", "{outcome}");
+    unharmed(&load.answered(500).await);
     assert_eq!(site.live().await, "1.0.0");
 }

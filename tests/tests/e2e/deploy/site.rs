@@ -344,6 +344,14 @@ impl Load {
         }
     }
 
+    /// Once so many requests were answered.
+    pub(super) async fn answered(self, count: usize) -> Report {
+        while self.done.lock().unwrap().answered < count {
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.stop().await
+    }
+
     pub(super) async fn stop(self) -> Report {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
