@@ -25,6 +25,12 @@ pub(crate) enum Command {
     Migrate(Common),
     /// Print every key with its value and where it came from.
     Config(ConfigArgs),
+    /// Make a key ring for the secret store that hands it to every replica (`keys_file`).
+    Keys {
+        /// The file to make; it must not be there yet.
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+    },
     /// Ask a running server whether it is ready.
     Health(Common),
     /// Print the version.

@@ -27,6 +27,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Migrate(common) => {
             checked(&common).and_then(|config| with_runtime(start::migrate(config)))
         }
+        Command::Keys { path } => start::make_keys(&path),
         Command::Health(common) => {
             checked(&common).and_then(|config| with_runtime(start::health(config)))
         }

@@ -107,6 +107,10 @@ impl Database {
 fn prepare(config: &Config) -> Result<(), Failure> {
     hub_telemetry::logs::init(config.log.format, &config.log.level)
         .map_err(|error| Failure::new(Exit::Usage, error))?;
+    // With keys and database from outside nothing is ever written to it.
+    if config.keys_file.is_some() && config.database.url.is_some() {
+        return Ok(());
+    }
     data_dir(&config.data_dir)
         .with_context(|| {
             format!(
@@ -130,9 +134,21 @@ fn data_dir(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn keys(config: &Config, clock: &dyn Clock) -> Result<KeyRing, Failure> {
-    KeyRing::load_or_create(&config.data_dir.join("keys.json"), clock)
-        .map_err(|error| Failure::new(Exit::Unreachable, error))
+fn keys(config: &Config, clock: &dyn Clock) -> Result<KeyRing, hub_vault::Error> {
+    match &config.keys_file {
+        Some(path) => KeyRing::load_mounted(path),
+        None => KeyRing::load_or_create(&config.data_dir.join("keys.json"), clock),
+    }
+}
+
+/// `security-hub keys`.
+pub(crate) fn make_keys(path: &Path) -> Result<Exit, Failure> {
+    KeyRing::create(path, &SystemClock).map_err(unreachable)?;
+    say(&format!(
+        "a new key ring is in `{}`: hand it to every replica as HUB_KEYS_FILE, and back it up",
+        path.display()
+    ));
+    Ok(Exit::Done)
 }
 
 /// `security-hub migrate`.
@@ -150,7 +166,7 @@ pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
     let database = Database::open(&config).await?;
     let done = async {
         database.migrate().await?;
-        keys(&config, &SystemClock)?;
+        keys(&config, &SystemClock).map_err(unreachable)?;
         if !first_start(&database.store(&config)).await? {
             say("initialised before; the enrolment secret was shown then");
         }
@@ -274,7 +290,7 @@ async fn run(
 
 fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Arc<dyn Signer>)> {
     let clock = Arc::clone(store.clock());
-    let ring = KeyRing::load_or_create(&config.data_dir.join("keys.json"), &*clock)?;
+    let ring = keys(config, &*clock)?;
     let tokens = Arc::new(TokenVerifier::new(&ring, url)?);
     let signer: Arc<dyn Signer> = Arc::new(NoteSigner::checkpoints(&ring, SIGNER)?);
     let revocations = Arc::new(Revocations::default());

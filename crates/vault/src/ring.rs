@@ -163,6 +163,18 @@ impl KeyRing {
         Self::load_or_make(path, Purpose::SERVER, clock)
     }
 
+    /// Makes a server's ring where there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`] also if something is there.
+    pub fn create(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
+        let ring = Self::generate(clock)?;
+        ring.beside(path)?
+            .persist_noclobber(path)
+            .map_err(|error| unwritten(path)(error.error))?;
+        synced(path).map(|()| ring)
+    }
+
     /// The same for the ring of those who release: it holds one key, and a server has no use for it.
     ///
     /// # Errors
@@ -187,6 +199,20 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::load_or_create`].
     pub fn load(path: &Path) -> Result<Self, Error> {
+        Self::read(path, 0o077)
+    }
+
+    /// Reads a ring that was handed in, such as a mounted secret: that belongs to root and is read through its group,
+    /// so the group may read it.
+    ///
+    /// # Errors
+    /// As [`KeyRing::load_or_create`].
+    pub fn load_mounted(path: &Path) -> Result<Self, Error> {
+        Self::read(path, 0o037)
+    }
+
+    /// `refused`: the bits of the file's mode of which none may be set.
+    fn read(path: &Path, refused: u32) -> Result<Self, Error> {
         let fault = |source| Error::File {
             path: path.to_owned(),
             what: "read",
@@ -194,7 +220,7 @@ impl KeyRing {
         };
         let mut file = File::open(path).map_err(fault)?;
         let mode = file.metadata().map_err(fault)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if mode & refused != 0 {
             return Err(Error::Open {
                 path: path.to_owned(),
                 mode,

@@ -41,6 +41,11 @@ pub(super) const KEYS: &[Key] = &[
         "key ring and private database; mode 0700",
     ),
     key(
+        "keys_file",
+        "",
+        "key ring handed in from outside, read-only, the same for all replicas; unset makes one in `data_dir`",
+    ),
+    key(
         "public_url",
         "",
         "how people reach the hub; default is made from `listen`",
@@ -219,6 +224,14 @@ impl Key {
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that an environment variable sets.
+pub(super) fn of_variable(variable: &str) -> Option<&'static Key> {
+    if variable == "DATABASE_URL" {
+        return find("database.url");
+    }
+    KEYS.iter().find(|key| key.env() == variable)
 }
 
 /// The names most like a mistyped one, best first, at most three.

@@ -25,6 +25,8 @@ pub use settings::{Fault, Source};
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// The key ring, if it is handed in from outside.
+    pub keys_file: Option<PathBuf>,
     pub public_url: Option<String>,
     pub database: Database,
     pub tls: Option<Tls>,
@@ -202,6 +204,7 @@ fn build(settings: &mut Settings) -> Option<Config> {
     Some(Config {
         listen: listen?,
         data_dir: data_dir?,
+        keys_file: settings.text("keys_file").map(PathBuf::from),
         public_url: settings.text("public_url"),
         database: database?,
         tls,

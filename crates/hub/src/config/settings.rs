@@ -168,23 +168,50 @@ impl Settings {
         });
     }
 
-    /// Takes over the environment: `DATABASE_URL` and `HUB_*`.
+    /// Takes over the environment: `DATABASE_URL` and `HUB_*`. A secret may stand in a file that its variable with
+    /// `_FILE` names, as orchestrators mount them.
     pub(super) fn read_environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
     ) {
         let mut variables: Vec<_> = variables.into_iter().collect();
-        variables.sort();
+        // Files last: they see whether their key is set already.
+        variables.sort_by_key(|(name, _)| (name.ends_with("_FILE"), name.clone()));
         for (name, text) in variables {
-            if name == "DATABASE_URL" {
-                self.put("database.url", text, Source::Environment(name));
-            } else if name.starts_with("HUB_") && !NOT_OURS.contains(&name.as_str()) {
-                if let Some(key) = KEYS.iter().find(|key| key.env() == name) {
-                    self.put(key.name, text, Source::Environment(name));
-                } else {
-                    let near = keys::nearest(&name, KEYS.iter().map(keys::Key::env));
-                    self.unknown("variable", &name, &near, Source::Environment(name.clone()));
-                }
+            if NOT_OURS.contains(&name.as_str()) {
+                continue;
+            }
+            if let Some(key) = keys::of_variable(&name) {
+                self.put(key.name, text, Source::Environment(name));
+            } else if let Some(key) = name
+                .strip_suffix("_FILE")
+                .and_then(keys::of_variable)
+                .filter(|key| key.secret)
+            {
+                self.put_from_file(key.name, Path::new(&text), Source::Environment(name));
+            } else if name.starts_with("HUB_") {
+                let near = keys::nearest(&name, KEYS.iter().map(keys::Key::env));
+                self.unknown("variable", &name, &near, Source::Environment(name.clone()));
+            }
+        }
+    }
+
+    fn put_from_file(&mut self, key: &'static str, path: &Path, source: Source) {
+        if let Some(Setting {
+            source: Source::Environment(other),
+            ..
+        }) = self.by_key.get(key)
+        {
+            let why = format!("is set by {other} as well; keep one of them");
+            self.wrong(key, source, &why);
+            return;
+        }
+        match std::fs::read_to_string(path) {
+            // Editors and shells end a file with a newline, which is not part of the secret.
+            Ok(text) => self.put(key, text.trim_end_matches(['\r', '\n']).to_owned(), source),
+            Err(error) => {
+                let why = format!("`{}` cannot be read: {error}", path.display());
+                self.wrong(key, source, &why);
             }
         }
     }

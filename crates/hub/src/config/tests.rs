@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret as _;
+
 use super::*;
 
 fn load_toml(text: &str) -> Loaded {
@@ -115,6 +117,44 @@ fn secrets_are_not_printed() {
         (line.value.as_str(), line.source.to_string().as_str()),
         ("***", "environment DATABASE_URL")
     );
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_and_in_one_place_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, "postgres://hub_app:hunter2@db/hub\n").unwrap();
+    let file = path.display().to_string();
+    let read = |variables: &[(&str, &str)]| {
+        load(Inputs {
+            environment: variables
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect(),
+            ..Inputs::default()
+        })
+    };
+    for name in ["DATABASE_URL_FILE", "HUB_DATABASE_URL_FILE"] {
+        let config = read(&[(name, &file)]).config.unwrap();
+        let url = config.database.url.unwrap();
+        assert_eq!(url.expose_secret(), "postgres://hub_app:hunter2@db/hub");
+    }
+    let told = faults(read(&[
+        ("DATABASE_URL", "postgres://db/other"),
+        ("HUB_DATABASE_URL_FILE", &file),
+    ]));
+    assert!(
+        told[0].contains("is set by DATABASE_URL as well"),
+        "{told:?}"
+    );
+    let told = faults(read(&[("HUB_DATABASE_URL_FILE", "/nowhere/at/all")]));
+    assert!(
+        told[0].starts_with("environment HUB_DATABASE_URL_FILE: database.url: `/nowhere/at/all`"),
+        "{told:?}"
+    );
+    // Only secrets may: a file for `listen` is a typing error.
+    let told = faults(read(&[("HUB_LISTEN_FILE", &file)]));
+    assert!(told[0].contains("unknown variable"), "{told:?}");
 }
 
 #[test]

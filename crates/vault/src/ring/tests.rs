@@ -31,6 +31,22 @@ fn a_file_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_mounted_ring_may_be_read_by_its_group_but_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    KeyRing::load_or_create(&path, &clock()).unwrap();
+    let with = |mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        KeyRing::load_mounted(&path)
+    };
+    with(0o440).unwrap();
+    with(0o400).unwrap();
+    for mode in [0o444, 0o460, 0o604] {
+        assert!(matches!(with(mode), Err(Error::Open { .. })), "{mode:o}");
+    }
+}
+
+#[test]
 fn a_truncated_or_strange_file_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");

@@ -85,13 +85,19 @@ impl Site {
         std::fs::create_dir(at("state")).unwrap();
         std::fs::write(at("state/haproxy.state"), "").unwrap();
         let environment = format!(
-            "DATABASE_URL={}\nHUB_DATABASE_OWNER_URL={}\nHUB_DATABASE_MIGRATE=false\nHUB_DATA_DIR={}\n\
+            "DATABASE_URL_FILE={}\nHUB_DATABASE_OWNER_URL={}\nHUB_DATABASE_MIGRATE=false\nHUB_KEYS_FILE={}\n\
              HUB_LOG_FORMAT=json\nHUB_PUBLIC_URL=http://127.0.0.1:{bind}\nHUB_TRUSTED_PROXIES=127.0.0.1/32\nHUB_LIMITS_REQUESTS_PER_SECOND=100000\n\
              HUB_LIMITS_BURST=100000\n",
-            database.url_app,
+            at("database-url").display(),
             database.url_owner,
-            at("data").display(),
+            at("keys.json").display(),
         );
+        std::fs::write(at("database-url"), format!("{}\n", database.url_app)).unwrap();
+        let made = Command::new(hub_testkit::hub::binary().unwrap())
+            .arg("keys")
+            .arg(at("keys.json"))
+            .status();
+        assert!(made.unwrap().success());
         let mut secret = std::fs::OpenOptions::new();
         let secret = secret.write(true).create(true).truncate(true).mode(0o600);
         std::io::Write::write_all(
