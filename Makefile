@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test build demo test check fmt bench clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ bootstrap: ## install what building and running needs (apt + cargo; idempotent)
 
 bootstrap-test: ## install what the tests need as well
 	@scripts/bootstrap.sh test
+
+bootstrap-verify: ## install what `make verify` needs as well (containers, Redis, Prometheus, pgBackRest)
+	@scripts/bootstrap.sh verify
 
 build: bootstrap ## build the two binaries, optimised
 	cargo build --release --bins
@@ -33,6 +36,17 @@ fmt: ## format the code
 
 bench: bootstrap ## the figures, as ratios against a named reference in the same run
 	cargo bench -p hub-benches $(ARGS)
+
+image: bootstrap-verify ## build both images (BUILDER=host: with this machine's toolchain, where no registry is reached)
+	@scripts/image/build.sh
+
+sbom: bootstrap ## what the programs are made of, as CycloneDX, in sbom.cdx.json
+	scripts/image/sbom.sh >sbom.cdx.json
+
+verify: verify-image ## everything under infrastructure/, run for real where this machine allows it
+
+verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
+	@scripts/verify/image.sh
 
 clean: ## remove what was built
 	cargo clean

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and running needs (`bootstrap.sh`), and what the tests need as well (`bootstrap.sh test`),
-# with apt and cargo only. Skips what is there; says what it does. `--check` changes nothing and exits 1 if
+# Installs what building and running needs (`bootstrap.sh`), what the tests need as well (`bootstrap.sh test`), and what
+# the proofs of the infrastructure need on top (`bootstrap.sh verify`), with apt and cargo only. Skips what is there; says what it does. `--check` changes nothing and exits 1 if
 # something is missing.
 set -euo pipefail
 
@@ -8,14 +8,14 @@ want=run
 check=no
 for argument in "$@"; do
   case "$argument" in
-    run | test) want=$argument ;;
+    run | test | verify) want=$argument ;;
     --check) check=yes ;;
     -h | --help)
-      printf 'usage: %s [run|test] [--check]\n' "$0"
+      printf 'usage: %s [run|test|verify] [--check]\n' "$0"
       exit 0
       ;;
     *)
-      printf 'bootstrap: unknown argument %s (expected run, test or --check)\n' "$argument" >&2
+      printf 'bootstrap: unknown argument %s (expected run, test, verify or --check)\n' "$argument" >&2
       exit 2
       ;;
   esac
@@ -55,7 +55,7 @@ need cmake cmake
 need pkg-config pkg-config
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
 [ "$(postgres_major)" -ge 15 ] || packages+=(postgresql)
-if [ "$want" = test ]; then
+if [ "$want" != run ]; then
   need git git
   need shellcheck shellcheck
   need curl curl
@@ -64,6 +64,20 @@ if [ "$want" = test ]; then
   need chromedriver chromium-driver
   have cargo-nextest || tools+=(cargo-nextest)
   have cargo-deny || tools+=(cargo-deny)
+fi
+if [ "$want" = verify ]; then
+  need python3 python3-venv
+  need npm npm
+  need openssl openssl
+  need file file
+  need buildah buildah
+  # crun does not run everywhere; without iptables the containers have no network.
+  need podman podman runc iptables catatonit netavark aardvark-dns fuse-overlayfs
+  need runc runc
+  need redis-server redis-server
+  need pgbackrest pgbackrest
+  need promtool prometheus
+  need amtool prometheus-alertmanager
 fi
 
 if [ "${#packages[@]}" -gt 0 ]; then

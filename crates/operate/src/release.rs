@@ -1,5 +1,5 @@
-//! A release: a folder with the server's binary, what it is made of (SBOM), and a signed manifest that names each
-//! file's digest.
+//! A release: a folder with the server's binary, or the name of its image, or both; what it is made of (SBOM); and a
+//! signed manifest that names each file's digest.
 //!
 //! The manifest is a signed note (C2SP `signed-note`), the form in which the ledger's checkpoints are signed too. Its
 //! text is one fact a line: `security-hub-release 1`, `version`, `commit`, `built`, then `file SHA-256 NAME` for each.
@@ -19,6 +19,8 @@ use crate::error::Error;
 pub const MANIFEST: &str = "release.note";
 /// The server's binary.
 pub const SERVER: &str = "security-hub";
+/// A line that names the server's image by its digest: `registry/name@sha256:…`.
+pub const IMAGE: &str = "image";
 /// What it is made of, as CycloneDX.
 pub const SBOM: &str = "sbom.cdx.json";
 const FORM: &str = "security-hub-release 1";
@@ -32,8 +34,11 @@ pub struct Release {
     pub version: String,
     pub commit: String,
     pub built: String,
-    /// SHA-256 of the server's binary in hexadecimal: what a release is told apart by.
+    /// SHA-256 of the server's image, or of its binary, in hexadecimal: what a release is told apart by.
     pub digest: String,
+    /// The image's name with its digest.
+    pub image: Option<String>,
+    pub has_server: bool,
     /// Whether a trusted key's signature was asked for and found.
     pub signed: bool,
     pub has_sbom: bool,
@@ -136,11 +141,21 @@ impl Release {
                 )));
             }
         }
-        let server = manifest
-            .digest_of(SERVER)
-            .ok_or_else(|| fault(format!("its manifest names no `{SERVER}`")))?;
+        let server = manifest.digest_of(SERVER).map(ToOwned::to_owned);
+        let image = match manifest.digest_of(IMAGE) {
+            Some(_) => Some(image_of(&dir).map_err(&fault)?),
+            None => None,
+        };
+        let by_image = image
+            .as_ref()
+            .and_then(|name| name.rsplit_once(':'))
+            .map(|(_, digest)| digest.to_owned());
         Ok(Self {
-            digest: server.to_owned(),
+            digest: by_image
+                .or_else(|| server.clone())
+                .ok_or_else(|| fault(NEITHER.to_owned()))?,
+            image,
+            has_server: server.is_some(),
             has_sbom: manifest.digest_of(SBOM).is_some(),
             signed: trust.is_some(),
             version: manifest.version,
@@ -150,8 +165,30 @@ impl Release {
         })
     }
 
-    pub fn server(&self) -> PathBuf {
-        self.dir.join(SERVER)
+    /// The server's binary.
+    ///
+    /// # Errors
+    /// [`Error::Release`] if it is an image only.
+    pub fn server(&self) -> Result<PathBuf, Error> {
+        if self.has_server {
+            return Ok(self.dir.join(SERVER));
+        }
+        Err(self.lacks(SERVER))
+    }
+
+    /// The server's image, by its digest.
+    ///
+    /// # Errors
+    /// [`Error::Release`] if it is a binary only.
+    pub fn image(&self) -> Result<&str, Error> {
+        self.image.as_deref().ok_or_else(|| self.lacks(IMAGE))
+    }
+
+    fn lacks(&self, what: &str) -> Error {
+        Error::Release {
+            dir: self.dir.clone(),
+            what: format!("it has no `{what}`, which this target runs"),
+        }
     }
 
     /// Version and the beginning of the digest: enough for people.
@@ -206,8 +243,10 @@ pub fn seal(dir: &Path, facts: &Facts, signer: &dyn Signer) -> Result<(), Error>
         built: facts.built.to_string(),
         files,
     };
-    if manifest.digest_of(SERVER).is_none() {
-        return Err(fault(format!("there is no `{SERVER}` in it")));
+    if manifest.digest_of(IMAGE).is_some() {
+        image_of(dir).map_err(&fault)?;
+    } else if manifest.digest_of(SERVER).is_none() {
+        return Err(fault(NEITHER.to_owned()));
     }
     let signed = note::sign(&manifest.print(), signer).map_err(|error| fault(error.to_string()))?;
     let path = dir.join(MANIFEST);
@@ -216,6 +255,24 @@ pub fn seal(dir: &Path, facts: &Facts, signer: &dyn Signer) -> Result<(), Error>
         verb: "written",
         source,
     })
+}
+
+const NEITHER: &str = "there is neither a `security-hub` nor an `image` in it";
+
+/// The image's name. By digest: a tag can be moved to something else.
+fn image_of(dir: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(dir.join(IMAGE))
+        .map_err(|error| format!("its `{IMAGE}` cannot be read: {error}"))?;
+    let name = text.trim();
+    let by_digest = name.split_once("@sha256:").is_some_and(|(name, digest)| {
+        !name.is_empty() && digest.len() == 64 && hex::decode(digest).is_ok()
+    });
+    if by_digest && !name.contains(char::is_whitespace) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "its `{IMAGE}` must be one line `registry/name@sha256:digest`"
+    ))
 }
 
 fn digest_file(path: &Path) -> std::io::Result<String> {

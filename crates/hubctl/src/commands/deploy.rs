@@ -61,7 +61,17 @@ impl Site {
         let standing = self.host.standing().await?;
         let state = &self.config.local.state;
         let now = SystemClock.now();
-        Ok(self.config.gates.check(release, &standing, state, now))
+        let mut checks = self.config.gates.check(release, &standing, state, now);
+        let fits = self.host.fits(release);
+        checks.push(Check {
+            gate: "artefact",
+            holds: fits.is_ok(),
+            said: match fits {
+                Ok(()) => "the release has what this target runs".to_owned(),
+                Err(error) => error.to_string(),
+            },
+        });
+        Ok(checks)
     }
 
     fn engine<'a>(

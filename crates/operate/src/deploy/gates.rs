@@ -145,6 +145,8 @@ mod tests {
             commit: "c".to_owned(),
             built: "b".to_owned(),
             digest: "0".repeat(64),
+            image: None,
+            has_server: true,
             signed,
             has_sbom,
         }

@@ -38,6 +38,33 @@ pub struct Local {
     pub config: Option<PathBuf>,
     /// Lines `NAME=value` for the servers' environment; mode 0600, since passwords stand in it.
     pub environment: Option<PathBuf>,
+    /// The colours are services of a compose file; without it they are processes.
+    pub compose: Option<Compose>,
+}
+
+/// The compose file whose services `hub-blue`, `hub-green` and `migrate` are run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compose {
+    /// The file, and those that override parts of it.
+    pub files: Vec<PathBuf>,
+    /// Files for `--env-file`.
+    #[serde(default)]
+    pub environment: Vec<PathBuf>,
+    /// What reads the file: `["docker", "compose"]` or `["podman-compose"]`.
+    #[serde(default = "docker_compose")]
+    pub command: Vec<String>,
+    /// What runs the containers: `docker` or `podman`.
+    #[serde(default = "docker")]
+    pub engine: String,
+}
+
+fn docker_compose() -> Vec<String> {
+    vec!["docker".to_owned(), "compose".to_owned()]
+}
+
+fn docker() -> String {
+    "docker".to_owned()
 }
 
 fn backend() -> String {
@@ -61,6 +88,16 @@ impl Config {
         if !faults.is_empty() {
             return Err(fault(format!("policy.{}", faults.join("; policy."))));
         }
+        if let Some(compose) = &config.local.compose {
+            if compose.files.is_empty() || compose.command.is_empty() || compose.engine.is_empty() {
+                let what = "local.compose: files, command and engine must not be empty";
+                return Err(fault(what.to_owned()));
+            }
+            if config.local.config.is_some() || config.local.environment.is_some() {
+                let what = "local: `config` and `environment` are for processes; a compose file has its own";
+                return Err(fault(what.to_owned()));
+            }
+        }
         if config.local.blue == config.local.green {
             return Err(fault("local: blue and green must differ".to_owned()));
         }
@@ -74,6 +111,11 @@ impl Config {
         local.state = base.join(&local.state);
         local.config = local.config.take().map(|path| base.join(path));
         local.environment = local.environment.take().map(|path| base.join(path));
+        if let Some(compose) = &mut local.compose {
+            for path in compose.files.iter_mut().chain(&mut compose.environment) {
+                *path = base.join(&path);
+            }
+        }
         Ok(config)
     }
 }

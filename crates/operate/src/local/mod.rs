@@ -1,15 +1,17 @@
-//! The target "local": one host, blue and green as two processes behind HAProxy, shared over its runtime socket.
+//! The target "local": one host, blue and green behind HAProxy, shared over its runtime socket. The colours are
+//! processes, or services of a compose file.
 //!
 //! Knows nothing of stages and judgement; the state machine is [`crate::deploy`].
 
+mod compose;
 mod config;
 mod haproxy;
 mod log;
 mod process;
+mod runner;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -18,16 +20,14 @@ use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
 use crate::error::Error;
 use crate::release::Release;
 
-pub use config::{Config, Local};
+pub use config::{Compose, Config, Local};
 
 use haproxy::Haproxy;
 use log::Log;
-use process::Start;
+use runner::Runner;
 
 /// For a request of our own.
 const ASK: Duration = Duration::from_secs(2);
-/// For migrations.
-const MIGRATE: Duration = Duration::from_mins(30);
 /// Beyond the drain, before a server is ended.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Host {
     local: Local,
-    environment: Vec<(String, String)>,
+    runner: Runner,
     haproxy: Haproxy,
     log: Option<Log>,
     http: reqwest::Client,
@@ -45,10 +45,7 @@ impl Host {
     /// # Errors
     /// [`Error::Configuration`] for the environment's file, [`Error::File`].
     pub fn new(local: Local) -> Result<Self, Error> {
-        let environment = match &local.environment {
-            Some(path) => config::environment(path)?,
-            None => Vec::new(),
-        };
+        let runner = Runner::of(&local)?;
         fs::create_dir_all(&local.state).map_err(|source| Error::File {
             path: local.state.clone(),
             verb: "made",
@@ -63,7 +60,7 @@ impl Host {
             .map_err(|error| Error::Nonsense(error.to_string()))?;
         Ok(Self {
             haproxy: Haproxy::new(&local.haproxy, &local.backend),
-            environment,
+            runner,
             log: None,
             http,
             local,
@@ -77,16 +74,12 @@ impl Host {
         }
     }
 
-    fn log_file(&self, colour: Colour) -> PathBuf {
-        self.local.state.join(format!("{colour}.log"))
-    }
-
-    fn arguments(&self, verb: &str) -> Vec<String> {
-        let mut arguments = vec![verb.to_owned()];
-        if let Some(config) = &self.local.config {
-            arguments.extend(["--config".to_owned(), config.display().to_string()]);
-        }
-        arguments
+    /// Whether the release holds what this host runs: a binary or an image.
+    ///
+    /// # Errors
+    /// [`Error::Release`] that says which it lacks.
+    pub fn fits(&self, release: &Release) -> Result<(), Error> {
+        self.runner.fits(release)
     }
 
     /// Status and beginning of the body.
@@ -150,10 +143,14 @@ impl Target for Host {
             .map(|server| server.weight)
             .sum();
         let [blue, green] = servers;
-        let standing = |colour: Colour, server: haproxy::Server| Standing {
+        let running = [
+            self.runner.find(Colour::Blue).await?,
+            self.runner.find(Colour::Green).await?,
+        ];
+        let [runs_blue, runs_green] = running.map(|dir| dir.map(|dir| dir.display().to_string()));
+        let standing = |colour: Colour, server: haproxy::Server, release| Standing {
             colour,
-            release: process::find(self.address(colour))
-                .map(|found| found.dir.display().to_string()),
+            release,
             share: if server.is_up && total > 0 {
                 u8::try_from(100 * server.weight / total).unwrap_or(100)
             } else {
@@ -161,48 +158,32 @@ impl Target for Host {
             },
             is_up: server.is_up,
         };
-        Ok([standing(Colour::Blue, blue), standing(Colour::Green, green)])
+        Ok([
+            standing(Colour::Blue, blue, runs_blue),
+            standing(Colour::Green, green, runs_green),
+        ])
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
-        let start = Start {
-            program: release.server(),
-            arguments: self.arguments("migrate"),
-            environment: &self.environment,
-            log: &self.local.state,
-        };
-        start.run(MIGRATE).await?;
+        self.runner.migrate(release).await?;
         Ok("the database is at the release's schema".to_owned())
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
-        let listen = self.address(colour);
-        match process::find(listen) {
-            Some(running) if running.dir == release.dir => return Ok(()),
+        match self.runner.find(colour).await? {
+            Some(running) if running == release.dir => return Ok(()),
             Some(_) => self.stop(colour, Duration::ZERO).await?,
             None => {}
         }
-        let mut arguments = self.arguments("serve");
-        arguments.extend(["--listen".to_owned(), listen.to_string()]);
-        Start {
-            program: release.server(),
-            arguments,
-            environment: &self.environment,
-            log: &self.log_file(colour),
-        }
-        .spawn()
+        self.runner.start(colour, release).await
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
         match self.get(colour, "/health/ready").await {
             Ok((200, _)) => Ok(Readiness::Ready),
             answer => {
-                if process::find(self.address(colour)).is_none() {
-                    let log = self.log_file(colour);
-                    return Ok(Readiness::Gone(format!(
-                        "its process ended; see {}",
-                        log.display()
-                    )));
+                if self.runner.find(colour).await?.is_none() {
+                    return Ok(Readiness::Gone(self.runner.ended(colour)));
                 }
                 Ok(Readiness::NotYet(match answer {
                     Ok((status, _)) => format!("/health/ready answered {status}"),
@@ -283,7 +264,7 @@ impl Target for Host {
             sleep(Duration::from_millis(50)).await;
         }
         self.haproxy.state(colour, "maint").await?;
-        process::stop(self.address(colour), drain + GRACE).await?;
+        self.runner.stop(colour, drain + GRACE).await?;
         self.keep_states().await
     }
 }

@@ -67,3 +67,34 @@ fn no_name_leads_out_of_the_folder() {
         assert!(Manifest::parse(&text).is_err(), "{name}");
     }
 }
+
+#[test]
+fn an_image_is_named_by_its_digest_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = Facts {
+        version: "1.2.3".to_owned(),
+        commit: "0123abc".to_owned(),
+        built: "2026-11-23T00:00:00Z".parse().unwrap(),
+    };
+    let seal_with = |text: &str| {
+        fs::write(dir.path().join(IMAGE), text).unwrap();
+        seal(dir.path(), &facts, &Key)
+    };
+    let digest = "ab".repeat(32);
+    seal_with(&format!("registry.example/hub@sha256:{digest}\n")).unwrap();
+    let release = Release::open(dir.path(), None).unwrap();
+    assert_eq!(
+        release.image().unwrap(),
+        format!("registry.example/hub@sha256:{digest}")
+    );
+    assert_eq!(release.digest, digest);
+    let lacks = release.server().unwrap_err().to_string();
+    assert!(lacks.contains("has no `security-hub`"), "{lacks}");
+    for wrong in ["registry.example/hub:latest", "@sha256:00", ""] {
+        let refused = seal_with(wrong).unwrap_err().to_string();
+        assert!(refused.contains("must be one line"), "{wrong}: {refused}");
+    }
+    fs::remove_file(dir.path().join(IMAGE)).unwrap();
+    let refused = seal(dir.path(), &facts, &Key).unwrap_err().to_string();
+    assert!(refused.contains("neither"), "{refused}");
+}

@@ -1,0 +1,148 @@
+//! Colours as services of a compose file. What runs is asked of the container engine.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::deploy::Colour;
+use crate::error::Error;
+use crate::release::Release;
+
+use super::config::Compose;
+use super::runner::MIGRATE;
+
+/// For the engine to answer or to start a container, pulling its image included.
+const PULL: Duration = Duration::from_mins(10);
+const ASK: Duration = Duration::from_secs(20);
+/// The label with the release's folder, as the compose file sets it.
+const LABEL: &str = "hub.security/release";
+
+/// The compose file's hub services.
+#[derive(Debug)]
+pub(super) struct Services {
+    compose: Compose,
+}
+
+impl Services {
+    pub(super) const fn new(compose: Compose) -> Self {
+        Self { compose }
+    }
+
+    fn container(colour: Colour) -> String {
+        format!("security-hub-{colour}")
+    }
+
+    /// The folder of the release whose container runs.
+    pub(super) async fn find(&self, colour: Colour) -> Result<Option<PathBuf>, Error> {
+        let form = format!("{{{{.State.Running}}}} {{{{index .Config.Labels \"{LABEL}\"}}}}");
+        let mut command = Command::new(&self.compose.engine);
+        command.args(["inspect", "--type", "container", "--format", &form]);
+        command.arg(Self::container(colour));
+        let output = run(command, ASK).await?;
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        if !output.status.success() && said.contains("no such") {
+            return Ok(None);
+        }
+        let told = succeeded(&self.compose.engine, "inspect", output)?;
+        Ok(match told.trim().split_once(' ') {
+            Some(("true", dir)) => Some(PathBuf::from(dir)),
+            _ => None,
+        })
+    }
+
+    /// The compose tool at the file, with the images of this release.
+    fn command(&self, profile: &str) -> Command {
+        let mut words = self.compose.command.iter();
+        let mut command = Command::new(words.next().map_or("", String::as_str));
+        command.args(words);
+        for path in &self.compose.environment {
+            command.arg("--env-file").arg(path);
+        }
+        for path in &self.compose.files {
+            command.arg("--file").arg(path);
+        }
+        command.args(["--profile", profile]);
+        command
+    }
+
+    pub(super) async fn migrate(&self, release: &Release) -> Result<(), Error> {
+        let mut command = self.command("migrate");
+        command
+            .args(["run", "--rm", "--no-deps", "-T", "migrate"])
+            .env("HUB_MIGRATE_IMAGE", release.image()?);
+        let output = run(command, MIGRATE).await?;
+        succeeded("compose", "run migrate", output).map(drop)
+    }
+
+    pub(super) async fn start(&self, colour: Colour, release: &Release) -> Result<(), Error> {
+        // One that ended still has its name.
+        self.remove(colour).await?;
+        let service = format!("hub-{colour}");
+        let name = colour.name().to_uppercase();
+        let mut command = self.command(colour.name());
+        command
+            .args(["up", "--detach", "--no-deps", &service])
+            .env(format!("HUB_{name}_IMAGE"), release.image()?)
+            .env(format!("HUB_{name}_RELEASE"), &release.dir);
+        let output = run(command, PULL).await?;
+        succeeded("compose", "up", output).map(drop)
+    }
+
+    pub(super) async fn stop(&self, colour: Colour, limit: Duration) -> Result<(), Error> {
+        if self.find(colour).await?.is_some() {
+            let mut command = Command::new(&self.compose.engine);
+            command.args(["stop", "--time", &limit.as_secs().to_string()]);
+            command.arg(Self::container(colour));
+            let output = run(command, limit + ASK).await?;
+            succeeded(&self.compose.engine, "stop", output)?;
+        }
+        // It stays, stopped, for whoever wants to read its log; the next start removes it.
+        Ok(())
+    }
+
+    async fn remove(&self, colour: Colour) -> Result<(), Error> {
+        let mut command = Command::new(&self.compose.engine);
+        command.args(["rm", "--force"]).arg(Self::container(colour));
+        let output = run(command, ASK).await?;
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        if !output.status.success() && said.contains("no such") {
+            return Ok(());
+        }
+        succeeded(&self.compose.engine, "rm", output).map(drop)
+    }
+
+    pub(super) fn ended(&self, colour: Colour) -> String {
+        let (engine, name) = (&self.compose.engine, Self::container(colour));
+        format!("its container ended; see `{engine} logs {name}`")
+    }
+}
+
+async fn run(mut command: Command, limit: Duration) -> Result<Output, Error> {
+    let program = PathBuf::from(command.as_std().get_program());
+    command
+        .kill_on_drop(true)
+        .stdin(std::process::Stdio::null());
+    tokio::time::timeout(limit, command.output())
+        .await
+        .map_err(|_| Error::Late {
+            what: program.display().to_string(),
+            limit,
+        })?
+        .map_err(|source| Error::Start(program, source))
+}
+
+/// What it said, or its last words if it failed.
+fn succeeded(program: &str, verb: &str, output: Output) -> Result<String, Error> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    Err(Error::Failed {
+        program: format!("{program} {verb}"),
+        status: output.status.to_string(),
+        said: last.into_iter().rev().collect::<Vec<_>>().join(" · "),
+    })
+}
