@@ -37,6 +37,8 @@ pub enum Error {
     NotBack(String, String),
     #[error("nothing to go back to: {0}")]
     NoWayBack(&'static str),
+    #[error("the cluster: {what}")]
+    Cluster { what: String },
     #[error("the load balancer at {} does not answer", path.display())]
     Balancer {
         path: PathBuf,
@@ -68,6 +70,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) => ErrorKind::Conflict,
             Self::Balancer { .. }
+            | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)
             | Self::File { .. }

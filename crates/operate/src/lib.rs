@@ -3,12 +3,18 @@
 //!
 //! Knows nothing of HTTP serving and of any other room's domain; what it did is told to whoever runs it.
 
+pub mod cluster;
+mod config;
 pub mod deploy;
 pub mod dora;
 mod error;
 pub mod local;
+mod place;
 pub mod records;
 pub mod release;
+mod smoke;
 
+pub use config::Config;
 pub use error::Error;
+pub use place::Place;
 pub use release::Release;

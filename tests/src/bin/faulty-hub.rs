@@ -33,6 +33,7 @@ struct Door {
     real: SocketAddr,
     http: reqwest::Client,
     asked: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Door {
@@ -68,6 +69,7 @@ async fn main() -> Result<(), Failure> {
         real,
         http: reqwest::Client::builder().no_proxy().build()?,
         asked: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
     });
     serve(door, listen, child).await
 }
@@ -108,13 +110,22 @@ async fn serve(door: Arc<Door>, listen: SocketAddr, mut child: Child) -> Result<
 
 async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let is_health = path.starts_with("/health");
+    let is_health = path.starts_with("/health") || path == "/metrics";
     match door.fault {
         Fault::Unready if path == "/health/ready" => {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         Fault::Errors(each) if !is_health && door.is_each(each) => {
+            door.failed.fetch_add(1, Ordering::Relaxed);
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Fault::Errors(_) if path == "/metrics" => {
+            let failed = door.failed.load(Ordering::Relaxed);
+            let told = forward(&door, request).await;
+            return told.map_or_else(
+                |_| StatusCode::BAD_GATEWAY.into_response(),
+                |told| owned_up(told, failed),
+            );
         }
         Fault::Slow(by) if !is_health => tokio::time::sleep(by).await,
         _ => {}
@@ -122,6 +133,20 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     forward(&door, request)
         .await
         .unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
+}
+
+/// Whoever fails requests counts them, as the real server does.
+fn owned_up(told: Response, failed: u64) -> Response {
+    let line =
+        format!("hub_requests_total{{method=\"GET\",route=\"/faulty\",status=\"500\"}} {failed}\n");
+    let (mut head, body) = told.into_parts();
+    head.headers.remove("content-length");
+    let stream = futures_util::stream::once(async move { Ok::<_, std::io::Error>(line.into()) });
+    let stream = futures_util::StreamExt::chain(
+        stream,
+        futures_util::TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other),
+    );
+    Response::from_parts(head, Body::from_stream(stream))
 }
 
 async fn forward(door: &Door, request: Request) -> Result<Response, Failure> {

@@ -9,9 +9,8 @@ use hub_base::{Clock as _, SystemClock};
 use hub_operate::deploy::{
     Check, Engine, Entry, Figures, Journal, Journey, Observer, Outcome, Standing, Target as _,
 };
-use hub_operate::local::{Config, Host};
 use hub_operate::records::Record;
-use hub_operate::{Error, Release};
+use hub_operate::{Config, Error, Place, Release};
 use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,17 +36,17 @@ pub(crate) struct Where {
 /// Everything an operation on a target needs.
 struct Site {
     config: Config,
-    host: Host,
+    target: Place,
     progress: Progress,
 }
 
 impl Site {
-    fn open(place: &Where) -> Result<Self, Failure> {
+    async fn open(place: &Where) -> Result<Self, Failure> {
         let config = Config::read(&place.config)?;
-        let host = Host::new(config.local.clone())?;
+        let target = Place::open(&config).await?;
         Ok(Self {
             config,
-            host,
+            target,
             progress: Progress::new(),
         })
     }
@@ -58,11 +57,11 @@ impl Site {
     }
 
     async fn checks(&mut self, release: &Release) -> Result<Vec<Check>, Failure> {
-        let standing = self.host.standing().await?;
-        let state = &self.config.local.state;
+        let standing = self.target.standing().await?;
+        let state = self.target.state();
         let now = SystemClock.now();
         let mut checks = self.config.gates.check(release, &standing, state, now);
-        let fits = self.host.fits(release);
+        let fits = self.target.fits(release);
         checks.push(Check {
             gate: "artefact",
             holds: fits.is_ok(),
@@ -78,9 +77,9 @@ impl Site {
         &'a mut self,
         journal: &'a mut Journal,
         abort: watch::Receiver<bool>,
-    ) -> Engine<'a, Host> {
+    ) -> Engine<'a, Place> {
         Engine {
-            target: &mut self.host,
+            target: &mut self.target,
             journal,
             policy: &self.config.policy,
             clock: Arc::new(SystemClock),
@@ -105,12 +104,12 @@ pub(crate) struct Deploy {
 
 impl Deploy {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
-        let mut site = Site::open(&self.place)?;
+        let mut site = Site::open(&self.place).await?;
         let release = site.release(&self.release)?;
         let checks = site.checks(&release).await?;
         let holds = checks.iter().all(|check| check.holds);
         if self.dry_run {
-            let state = site.config.local.state.clone();
+            let state = site.target.state().to_owned();
             let mut journal = Journal::open(&state)?;
             let policy = site.config.policy.clone();
             let plan = site
@@ -129,7 +128,7 @@ impl Deploy {
             output.note("nothing was begun");
             return Ok(Exit::No);
         }
-        let state = site.config.local.state.clone();
+        let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
         let outcome = site.engine(&mut journal, aborts()?).deploy(&release).await;
         let outcome = outcome.map_err(resumable)?;
@@ -150,8 +149,8 @@ pub(crate) struct Rollback {
 
 impl Rollback {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
-        let mut site = Site::open(&self.place)?;
-        let state = site.config.local.state.clone();
+        let mut site = Site::open(&self.place).await?;
+        let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
         let outcome = if journal.current().is_some() && self.to.is_none() {
             let why = "the operator took it back";
@@ -194,9 +193,9 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        let mut site = Site::open(&self.place)?;
-        let state = site.config.local.state.clone();
-        let standing = site.host.standing().await?;
+        let mut site = Site::open(&self.place).await?;
+        let state = site.target.state().to_owned();
+        let standing = site.target.standing().await?;
         let current = Journal::peek(&state)?;
         let history = Journal::history(&state)?;
         let dora = hub_operate::dora::figures(&history, SystemClock.now());

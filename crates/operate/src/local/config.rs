@@ -1,4 +1,4 @@
-//! `deploy.toml`: where the target is, how carefully releases are brought in, who must agree.
+//! `[local]` of `deploy.toml`: the host, and how its colours run.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,19 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::deploy::{Gates, Policy};
 use crate::error::Error;
-
-/// The file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub local: Local,
-    #[serde(default)]
-    pub policy: Policy,
-    #[serde(default)]
-    pub gates: Gates,
-}
 
 /// One host: blue and green behind HAProxy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -71,52 +59,33 @@ fn backend() -> String {
     "hub".to_owned()
 }
 
-impl Config {
-    /// Reads the file; paths in it are relative to it.
-    ///
-    /// # Errors
-    /// [`Error::Configuration`] with the line and every fault of the policy.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let fault = |what: String| Error::Configuration {
-            path: path.to_owned(),
-            what,
-        };
-        let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
-        let faults = config.policy.faults();
-        if !faults.is_empty() {
-            return Err(fault(format!("policy.{}", faults.join("; policy."))));
-        }
-        if let Some(compose) = &config.local.compose {
+impl Local {
+    /// What is wrong with it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        if let Some(compose) = &self.compose {
             if compose.files.is_empty() || compose.command.is_empty() || compose.engine.is_empty() {
-                let what = "local.compose: files, command and engine must not be empty";
-                return Err(fault(what.to_owned()));
+                return Some("local.compose: files, command and engine must not be empty");
             }
-            if config.local.config.is_some() || config.local.environment.is_some() {
-                let what = "local: `config` and `environment` are for processes; a compose file has its own";
-                return Err(fault(what.to_owned()));
+            if self.config.is_some() || self.environment.is_some() {
+                return Some(
+                    "local: `config` and `environment` are for processes; a compose file has its own",
+                );
             }
         }
-        if config.local.blue == config.local.green {
-            return Err(fault("local: blue and green must differ".to_owned()));
-        }
-        let base = fs::canonicalize(path)
-            .map_err(|error| fault(error.to_string()))?
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .to_owned();
-        let local = &mut config.local;
-        local.haproxy = base.join(&local.haproxy);
-        local.state = base.join(&local.state);
-        local.config = local.config.take().map(|path| base.join(path));
-        local.environment = local.environment.take().map(|path| base.join(path));
-        if let Some(compose) = &mut local.compose {
+        (self.blue == self.green).then_some("local: blue and green must differ")
+    }
+
+    /// Paths are relative to the file they stand in.
+    pub(crate) fn rebase(&mut self, base: &Path) {
+        self.haproxy = base.join(&self.haproxy);
+        self.state = base.join(&self.state);
+        self.config = self.config.take().map(|path| base.join(path));
+        self.environment = self.environment.take().map(|path| base.join(path));
+        if let Some(compose) = &mut self.compose {
             for path in compose.files.iter_mut().chain(&mut compose.environment) {
                 *path = base.join(&path);
             }
         }
-        Ok(config)
     }
 }
 

@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep};
 use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
 use crate::error::Error;
 use crate::release::Release;
+use crate::smoke;
 
-pub use config::{Compose, Config, Local};
+pub use config::{Compose, Local};
 
 use haproxy::Haproxy;
 use log::Log;
@@ -80,21 +81,6 @@ impl Host {
     /// [`Error::Release`] that says which it lacks.
     pub fn fits(&self, release: &Release) -> Result<(), Error> {
         self.runner.fits(release)
-    }
-
-    /// Status and beginning of the body.
-    async fn get(&self, colour: Colour, path: &str) -> Result<(u16, String), String> {
-        let url = format!("http://{}{path}", self.address(colour));
-        let answer = self.http.get(url).send().await.map_err(|error| {
-            if error.is_timeout() {
-                format!("{path} was not answered within {ASK:?}")
-            } else {
-                format!("{path} could not be asked")
-            }
-        })?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await.map_err(|error| error.to_string())?;
-        Ok((status, text.chars().take(2000).collect()))
     }
 
     /// Keeps HAProxy's states where it finds them after a reload.
@@ -179,7 +165,8 @@ impl Target for Host {
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
-        match self.get(colour, "/health/ready").await {
+        let base = format!("http://{}", self.address(colour));
+        match smoke::get(&self.http, &base, "/health/ready").await {
             Ok((200, _)) => Ok(Readiness::Ready),
             answer => {
                 if self.runner.find(colour).await?.is_none() {
@@ -194,22 +181,8 @@ impl Target for Host {
     }
 
     async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
-        for (path, status, part) in [
-            ("/health/live", 200, ""),
-            ("/openapi.json", 200, "openapi"),
-            ("/console", 200, "Sign in"),
-            ("/api/v2/me", 401, "problem"),
-        ] {
-            let (found, text) = self.get(colour, path).await?;
-            // The console sends who is not signed in to its door.
-            if found != status && !(path == "/console" && (300..400).contains(&found)) {
-                return Err(format!("{path} answered {found}, not {status}"));
-            }
-            if found == status && !text.contains(part) {
-                return Err(format!("{path} answered without `{part}`"));
-            }
-        }
-        Ok(())
+        let base = format!("http://{}", self.address(colour));
+        smoke::ask_all(&self.http, &base).await
     }
 
     async fn share(&mut self, colour: Colour, percent: u8) -> Result<(), Error> {

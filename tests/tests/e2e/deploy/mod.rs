@@ -1,5 +1,6 @@
 //! Blue-green deploys on one host, through the shipped HAProxy configuration, while people work: nobody notices.
 
+mod cluster;
 mod site;
 
 use std::process::Stdio;

@@ -70,7 +70,7 @@ fn server(to: &Path, mark: &str) {
     std::io::Write::write_all(&mut file, mark.as_bytes()).unwrap();
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -263,19 +263,7 @@ impl Site {
     }
 
     pub(super) async fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Value {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut request = http.request(method, format!("{}{path}", self.url));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if body != Value::Null {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{path}: {status}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        ask(&self.url, method, path, token, body).await
     }
 
     pub(super) async fn sign_in(&self) -> String {
@@ -288,6 +276,23 @@ impl Site {
     pub(super) fn load(&self, token: &str) -> Load {
         Load::start(&self.url, token)
     }
+}
+
+/// An answer that must be good.
+pub(super) async fn ask(url: &str, method: Method, path: &str, token: &str, body: Value) -> Value {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = http.request(method, format!("{url}{path}"));
+    if !token.is_empty() {
+        request = request.bearer_auth(token);
+    }
+    if body != Value::Null {
+        request = request.json(&body);
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    assert!(status.is_success(), "{path}: {status}: {text}");
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// People at work: connections that are kept and connections made anew, until stopped.
@@ -315,7 +320,7 @@ const STRANGERS: usize = 2;
 const PAUSE: Duration = Duration::from_millis(12);
 
 impl Load {
-    fn start(url: &str, token: &str) -> Self {
+    pub(super) fn start(url: &str, token: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let done: Arc<Mutex<Report>> = Arc::default();
         let client = |kept: usize| {

@@ -1,0 +1,329 @@
+//! The target "kubernetes": two Deployments, two Services and the weights of one Ingress, as
+//! `infrastructure/kubernetes` lays them out.
+//!
+//! It patches what is there and makes nothing but the migration's Job, so that the account it runs under needs few
+//! rights. Pods are asked directly, at their own addresses: run it where the pods can be reached.
+
+mod config;
+mod objects;
+mod scrape;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
+use crate::error::Error;
+use crate::release::Release;
+use crate::smoke;
+
+pub use config::Kubernetes;
+
+use objects::{Where, balance, balanced, trouble};
+use scrape::Page;
+
+/// Deployment annotation: the release that runs there.
+const RELEASE: &str = "hub.security/release";
+/// Ingress annotation of the controller: who gets which share.
+const BALANCE: &str = "haproxy-ingress.github.io/blue-green-balance";
+const COLOUR: &str = "hub.security/colour";
+/// For a request of our own.
+const ASK: Duration = Duration::from_secs(2);
+/// Beyond the drain, before it is said that pods do not go.
+const GRACE: Duration = Duration::from_secs(30);
+/// How often an object is looked at while it is waited for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// One cluster.
+pub struct Cluster {
+    config: Kubernetes,
+    client: kube::Client,
+    http: reqwest::Client,
+    /// Each pod's last page.
+    pages: BTreeMap<String, Page>,
+    /// What each colour answered in all.
+    totals: [(u64, u64); 2],
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// # Errors
+    /// [`Error::Cluster`] if there is no usable kubeconfig, [`Error::File`].
+    pub async fn new(config: Kubernetes) -> Result<Self, Error> {
+        fs::create_dir_all(&config.state).map_err(|source| Error::File {
+            path: config.state.clone(),
+            verb: "made",
+            source,
+        })?;
+        let client = objects::client(&config).await?;
+        let mut http = reqwest::Client::builder().no_proxy().timeout(ASK);
+        if let Some(path) = &config.metrics_token {
+            http = http.default_headers(bearer(path)?);
+        }
+        let http = http
+            .build()
+            .map_err(|error| Error::Nonsense(error.to_string()))?;
+        Ok(Self {
+            config,
+            client,
+            http,
+            pages: BTreeMap::new(),
+            totals: [(0, 0); 2],
+        })
+    }
+
+    /// Whether the release holds what a cluster runs.
+    ///
+    /// # Errors
+    /// [`Error::Release`] if it has no image.
+    pub fn fits(&self, release: &Release) -> Result<(), Error> {
+        release.image().map(drop)
+    }
+
+    fn place(&self) -> Where<'_> {
+        Where {
+            client: &self.client,
+            config: &self.config,
+        }
+    }
+
+    fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.config.namespace)
+    }
+
+    fn deployment_name(&self, colour: Colour) -> String {
+        format!("{}-{colour}", self.config.name)
+    }
+
+    async fn deployment(&self, colour: Colour) -> Result<Deployment, Error> {
+        let name = self.deployment_name(colour);
+        let found = self.deployments().get(&name).await;
+        found.map_err(|error| objects::fault("read", "Deployment", &name, error))
+    }
+
+    async fn patch(&self, colour: Colour, patch: &serde_json::Value) -> Result<(), Error> {
+        let name = self.deployment_name(colour);
+        let patched = self
+            .deployments()
+            .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
+            .await;
+        patched
+            .map(drop)
+            .map_err(|error| objects::fault("change", "Deployment", &name, error))
+    }
+
+    async fn pods(&self, colour: Colour) -> Result<Vec<Pod>, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.config.namespace);
+        let selector = format!(
+            "app.kubernetes.io/name={},{COLOUR}={colour}",
+            self.config.name
+        );
+        let found = pods.list(&ListParams::default().labels(&selector)).await;
+        let found = found.map_err(|error| objects::fault("list", "pods", &selector, error))?;
+        Ok(found.items)
+    }
+
+    /// Where the colour's pods that can be asked answer.
+    async fn addresses(&self, colour: Colour) -> Result<Vec<(String, String)>, Error> {
+        let pods = self.pods(colour).await?;
+        Ok(pods.iter().filter_map(objects::address).collect())
+    }
+
+    /// Turns a Service to a colour.
+    async fn turn(&self, service: &str, colour: Colour) -> Result<(), Error> {
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &self.config.namespace);
+        let patch = json!({"spec": {"selector": {COLOUR: colour.name()}}});
+        let patched = services
+            .patch(service, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+        patched
+            .map(drop)
+            .map_err(|error| objects::fault("change", "Service", service, error))
+    }
+
+    fn ingresses(&self) -> Api<Ingress> {
+        Api::namespaced(self.client.clone(), &self.config.namespace)
+    }
+
+    async fn page(&self, address: &str) -> Option<Page> {
+        let answer = self.http.get(format!("http://{address}/metrics")).send();
+        let answer = answer.await.ok()?.error_for_status().ok()?;
+        Some(Page::parse(&answer.text().await.ok()?))
+    }
+
+    async fn counted(&mut self, colour: Colour) -> Result<Counts, Error> {
+        let mut latencies = Vec::new();
+        let at = usize::from(colour == Colour::Green);
+        for (pod, address) in self.addresses(colour).await? {
+            let Some(page) = self.page(&address).await else {
+                continue;
+            };
+            // What it answered before it was first looked at was not answered while anybody watched.
+            if let Some(before) = self.pages.get(&pod) {
+                let since = page.since(before);
+                latencies.extend(since.latencies());
+                if let Some((requests, errors)) = self.totals.get_mut(at) {
+                    *requests += since.requests;
+                    *errors += since.errors;
+                }
+            }
+            self.pages.insert(pod, page);
+        }
+        let (requests, errors) = self.totals.get(at).copied().unwrap_or_default();
+        Ok(Counts {
+            requests,
+            errors,
+            latencies,
+            in_progress: 0,
+        })
+    }
+}
+
+impl Target for Cluster {
+    async fn standing(&mut self) -> Result<[Standing; 2], Error> {
+        let ingress = self.ingresses().get(&self.config.name).await;
+        let ingress =
+            ingress.map_err(|error| objects::fault("read", "Ingress", &self.config.name, error))?;
+        let text = ingress.metadata.annotations.unwrap_or_default();
+        let blue = balanced(text.get(BALANCE).map_or("", String::as_str));
+        let mut both = Vec::new();
+        for (colour, share) in [(Colour::Blue, blue), (Colour::Green, 100 - blue)] {
+            let deployment = self.deployment(colour).await?;
+            let runs = objects::replicas(&deployment) > 0;
+            let is_up = runs && objects::rolled_out(&deployment).is_ok();
+            let annotations = deployment.metadata.annotations.unwrap_or_default();
+            let release = annotations.get(RELEASE).cloned();
+            both.push(Standing {
+                colour,
+                release: release.filter(|_| runs),
+                share: if is_up { share } else { 0 },
+                is_up,
+            });
+        }
+        <[Standing; 2]>::try_from(both).map_err(|_| Error::Nonsense("two colours".to_owned()))
+    }
+
+    async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
+        objects::migrate(&self.place(), release.image()?).await?;
+        Ok("the database is at the release's schema".to_owned())
+    }
+
+    async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
+        let other = objects::replicas(&self.deployment(colour.other()).await?);
+        let replicas = if other > 0 {
+            other
+        } else {
+            self.config.replicas
+        };
+        let (image, dir) = (release.image()?, release.dir.display().to_string());
+        let container = json!({"name": self.config.name, "image": image});
+        let patch = json!({
+            "metadata": {"annotations": {RELEASE: dir}},
+            "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
+        });
+        self.patch(colour, &patch).await
+    }
+
+    async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        let deployment = self.deployment(colour).await?;
+        if objects::replicas(&deployment) == 0 {
+            return Ok(Readiness::Gone("its Deployment has no pods".to_owned()));
+        }
+        let Err(waits) = objects::rolled_out(&deployment) else {
+            return Ok(Readiness::Ready);
+        };
+        let pods = self.pods(colour).await?;
+        Ok(match pods.iter().find_map(trouble) {
+            Some(why) => Readiness::Gone(why),
+            None => Readiness::NotYet(waits),
+        })
+    }
+
+    async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
+        let pods = self.addresses(colour).await;
+        let pods = pods.map_err(|error| error.to_string())?;
+        if pods.is_empty() {
+            return Err(format!("{colour} has no pod that can be asked"));
+        }
+        for (pod, address) in pods {
+            let asked = smoke::ask_all(&self.http, &format!("http://{address}")).await;
+            asked.map_err(|why| format!("{pod}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    async fn share(&mut self, colour: Colour, percent: u8) -> Result<(), Error> {
+        let name = self.config.name.clone();
+        if percent == 100 {
+            // Callers inside the cluster: all at once, for a Service knows no shares.
+            self.turn(&name, colour).await?;
+            self.turn(&format!("{name}-preview"), colour.other())
+                .await?;
+        } else if percent == 0 {
+            self.turn(&format!("{name}-preview"), colour).await?;
+        }
+        let patch = json!({"metadata": {"annotations": {BALANCE: balance(colour, percent)}}});
+        let patched = self
+            .ingresses()
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+        patched
+            .map(drop)
+            .map_err(|error| objects::fault("change", "Ingress", &name, error))
+    }
+
+    async fn counts(&mut self) -> Result<[Counts; 2], Error> {
+        let blue = self.counted(Colour::Blue).await?;
+        let green = self.counted(Colour::Green).await?;
+        Ok([blue, green])
+    }
+
+    async fn stop(&mut self, colour: Colour, drain: Duration) -> Result<(), Error> {
+        self.patch(colour, &json!({"spec": {"replicas": 0}}))
+            .await?;
+        // Each pod drains by itself when it is told to end.
+        let limit = drain + GRACE;
+        let deadline = Instant::now() + limit;
+        while !self.pods(colour).await?.is_empty() {
+            if Instant::now() >= deadline {
+                return Err(Error::Late {
+                    what: format!("the end of {colour}'s pods"),
+                    limit,
+                });
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+fn bearer(path: &std::path::Path) -> Result<reqwest::header::HeaderMap, Error> {
+    let token = fs::read_to_string(path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        verb: "read",
+        source,
+    })?;
+    let mut value = reqwest::header::HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| Error::Configuration {
+            path: path.to_owned(),
+            what: "it holds no token".to_owned(),
+        })?;
+    value.set_sensitive(true);
+    Ok([(reqwest::header::AUTHORIZATION, value)]
+        .into_iter()
+        .collect())
+}

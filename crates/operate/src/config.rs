@@ -1,0 +1,62 @@
+//! `deploy.toml`: where the target is, how carefully releases are brought in, who must agree.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::cluster::Kubernetes;
+use crate::deploy::{Gates, Policy};
+use crate::error::Error;
+use crate::local::Local;
+
+/// The file. It names one target.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub local: Option<Local>,
+    pub kubernetes: Option<Kubernetes>,
+    #[serde(default)]
+    pub policy: Policy,
+    #[serde(default)]
+    pub gates: Gates,
+}
+
+impl Config {
+    /// Reads the file; paths in it are relative to it.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with the line and every fault of the policy.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fault = |what: String| Error::Configuration {
+            path: path.to_owned(),
+            what,
+        };
+        let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
+        let faults = config.policy.faults();
+        if !faults.is_empty() {
+            return Err(fault(format!("policy.{}", faults.join("; policy."))));
+        }
+        if config.local.is_some() == config.kubernetes.is_some() {
+            let what = "it must name one target: [local] or [kubernetes]";
+            return Err(fault(what.to_owned()));
+        }
+        if let Some(what) = config.local.as_ref().and_then(Local::fault) {
+            return Err(fault(what.to_owned()));
+        }
+        let base = fs::canonicalize(path)
+            .map_err(|error| fault(error.to_string()))?
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .to_owned();
+        if let Some(local) = &mut config.local {
+            local.rebase(&base);
+        }
+        if let Some(kubernetes) = &mut config.kubernetes {
+            kubernetes.rebase(&base);
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,102 @@
+//! Whichever target `deploy.toml` names.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
+use crate::error::Error;
+use crate::local::Host;
+use crate::release::Release;
+
+/// A target of either kind.
+#[derive(Debug)]
+pub struct Place {
+    state: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Host(Box<Host>),
+    Cluster(Box<Cluster>),
+}
+
+impl Place {
+    /// # Errors
+    /// As [`Host::new`] and [`Cluster::new`].
+    pub async fn open(config: &Config) -> Result<Self, Error> {
+        match (&config.local, &config.kubernetes) {
+            (Some(local), _) => Ok(Self {
+                state: local.state.clone(),
+                kind: Kind::Host(Box::new(Host::new(local.clone())?)),
+            }),
+            (None, Some(kubernetes)) => Ok(Self {
+                state: kubernetes.state.clone(),
+                kind: Kind::Cluster(Box::new(Cluster::new(kubernetes.clone()).await?)),
+            }),
+            (None, None) => Err(Error::Nonsense("no target".to_owned())),
+        }
+    }
+
+    /// Where its journal is.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Whether the release holds what runs here: a binary or an image.
+    ///
+    /// # Errors
+    /// [`Error::Release`] that says which it lacks.
+    pub fn fits(&self, release: &Release) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Host(host) => host.fits(release),
+            Kind::Cluster(cluster) => cluster.fits(release),
+        }
+    }
+}
+
+/// Passes a call on to the target.
+macro_rules! to {
+    ($place:expr, $call:ident ( $($argument:expr),* )) => {
+        match &mut $place.kind {
+            Kind::Host(host) => host.$call($($argument),*).await,
+            Kind::Cluster(cluster) => cluster.$call($($argument),*).await,
+        }
+    };
+}
+
+impl Target for Place {
+    async fn standing(&mut self) -> Result<[Standing; 2], Error> {
+        to!(self, standing())
+    }
+
+    async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
+        to!(self, migrate(release))
+    }
+
+    async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
+        to!(self, start(colour, release))
+    }
+
+    async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        to!(self, readiness(colour))
+    }
+
+    async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
+        to!(self, smoke(colour))
+    }
+
+    async fn share(&mut self, colour: Colour, percent: u8) -> Result<(), Error> {
+        to!(self, share(colour, percent))
+    }
+
+    async fn counts(&mut self) -> Result<[Counts; 2], Error> {
+        to!(self, counts())
+    }
+
+    async fn stop(&mut self, colour: Colour, drain: Duration) -> Result<(), Error> {
+        to!(self, stop(colour, drain))
+    }
+}
