@@ -1,0 +1,416 @@
+//! The rules are only worth something if they notice: each is shown objects with one fault put in.
+
+use serde_json::{Value, json};
+
+use crate::RULES;
+use crate::objects::{Object, name, rendered, text};
+
+/// (rule, kind, name of the object, where, what is put there; null takes it away)
+type Fault = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Value,
+);
+
+fn faults() -> Vec<Fault> {
+    vec![
+        (
+            "pods: locked down",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/containers/0/securityContext/privileged",
+            json!(true),
+        ),
+        (
+            "pods: locked down",
+            "Deployment",
+            "security-hub-green",
+            "/spec/template/spec/containers/0/securityContext/capabilities/drop",
+            json!(["NET_RAW"]),
+        ),
+        (
+            "pods: locked down",
+            "StatefulSet",
+            "redis",
+            "/spec/template/spec/securityContext/seccompProfile",
+            Value::Null,
+        ),
+        (
+            "pods: locked down",
+            "StatefulSet",
+            "jaeger",
+            "/spec/template/spec/hostNetwork",
+            json!(true),
+        ),
+        (
+            "pods: requests and limits",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/containers/0/resources/requests/memory",
+            json!("2Gi"),
+        ),
+        (
+            "pods: requests and limits",
+            "Deployment",
+            "grafana",
+            "/spec/template/spec/containers/0/resources/limits/memory",
+            Value::Null,
+        ),
+        (
+            "pods: probes",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/containers/0/readinessProbe/httpGet/port",
+            json!("htpp"),
+        ),
+        (
+            "pods: probes",
+            "StatefulSet",
+            "prometheus",
+            "/spec/template/spec/containers/0/livenessProbe",
+            Value::Null,
+        ),
+        (
+            "pods: tokens",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/automountServiceAccountToken",
+            Value::Null,
+        ),
+        (
+            "pods: tokens",
+            "ServiceAccount",
+            "security-hub-migrate",
+            "/automountServiceAccountToken",
+            json!(true),
+        ),
+        (
+            "pods: images",
+            "CronJob",
+            "security-hub-migrate",
+            "/spec/jobTemplate/spec/template/spec/containers/0/image",
+            json!("ghcr.io/security-hub/security-hub:latest"),
+        ),
+        (
+            "pods: images",
+            "Cluster",
+            "security-hub-db",
+            "/spec/imageName",
+            json!("ghcr.io/cloudnative-pg/postgresql:17"),
+        ),
+        (
+            "pods: spread",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/topologySpreadConstraints",
+            Value::Null,
+        ),
+        (
+            "pods: spread",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/affinity",
+            Value::Null,
+        ),
+        (
+            "pods: colours alike",
+            "Deployment",
+            "security-hub-green",
+            "/spec/template/spec/containers/0/args/0",
+            json!("version"),
+        ),
+        (
+            "pods: graceful end",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/terminationGracePeriodSeconds",
+            json!(30),
+        ),
+        (
+            "pods: graceful end",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/strategy/rollingUpdate/maxUnavailable",
+            json!(1),
+        ),
+        (
+            "references",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/volumes/1/secret/secretName",
+            json!("no-such"),
+        ),
+        (
+            "references",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/spec/priorityClassName",
+            json!("no-such"),
+        ),
+        (
+            "references",
+            "Ingress",
+            "security-hub",
+            "/metadata/annotations/cert-manager.io~1cluster-issuer",
+            json!("no-such"),
+        ),
+        (
+            "settings",
+            "ConfigMap",
+            "security-hub",
+            "/data/HUB_LISTN",
+            json!("0.0.0.0:8005"),
+        ),
+        (
+            "cluster: selectors",
+            "Deployment",
+            "security-hub-blue",
+            "/spec/template/metadata/labels/hub.security~1colour",
+            json!("green"),
+        ),
+        (
+            "cluster: disruption",
+            "PodDisruptionBudget",
+            "security-hub-blue",
+            "/spec/minAvailable",
+            json!(3),
+        ),
+        (
+            "cluster: disruption",
+            "PodDisruptionBudget",
+            "redis",
+            "/spec/selector/matchLabels/app.kubernetes.io~1name",
+            json!("no-such"),
+        ),
+        (
+            "cluster: autoscaling",
+            "HorizontalPodAutoscaler",
+            "security-hub-green",
+            "/spec/metrics/2/pods/metric/name",
+            json!("hub_requests"),
+        ),
+        (
+            "cluster: autoscaling",
+            "VerticalPodAutoscaler",
+            "security-hub-blue",
+            "/spec/updatePolicy/updateMode",
+            json!("Recreate"),
+        ),
+        (
+            "cluster: services",
+            "Service",
+            "prometheus-query",
+            "/spec/ports/0/targetPort",
+            json!("no-such"),
+        ),
+        (
+            "cluster: services",
+            "Ingress",
+            "security-hub",
+            "/metadata/annotations/haproxy-ingress.github.io~1waf",
+            Value::Null,
+        ),
+        (
+            "cluster: services",
+            "Service",
+            "security-hub",
+            "/spec/type",
+            json!("LoadBalancer"),
+        ),
+        (
+            "cluster: traffic",
+            "Service",
+            "security-hub-preview",
+            "/spec/selector/hub.security~1colour",
+            json!("blue"),
+        ),
+        (
+            "cluster: traffic",
+            "Ingress",
+            "security-hub",
+            "/metadata/annotations/haproxy-ingress.github.io~1blue-green-balance",
+            json!("hub.security/colour=blue=0,hub.security/colour=green=100"),
+        ),
+        (
+            "cluster: namespaces",
+            "Namespace",
+            "security-hub-data",
+            "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            json!("baseline"),
+        ),
+        (
+            "cluster: quota",
+            "ResourceQuota",
+            "security-hub",
+            "/spec/hard/limits.cpu",
+            json!("10"),
+        ),
+        (
+            "guard: secrets",
+            "ConfigMap",
+            "security-hub",
+            "/data/HUB_DATABASE_URL",
+            json!("postgres://somewhere"),
+        ),
+        (
+            "guard: secrets",
+            "ServiceAccount",
+            "redis",
+            "/kind",
+            json!("Secret"),
+        ),
+        (
+            "guard: rbac",
+            "Role",
+            "prometheus-discovery",
+            "/rules/0/resources",
+            json!(["*"]),
+        ),
+        (
+            "guard: rbac",
+            "Role",
+            "prometheus-discovery",
+            "/rules/0/resources",
+            json!(["secrets"]),
+        ),
+        (
+            "guard: rbac",
+            "RoleBinding",
+            "security-hub-deployer",
+            "/roleRef/name",
+            json!("cluster-admin"),
+        ),
+        (
+            "guard: deployer",
+            "Role",
+            "security-hub-deployer",
+            "/rules/0/resourceNames",
+            Value::Null,
+        ),
+        (
+            "guard: database",
+            "Cluster",
+            "security-hub-db",
+            "/spec/postgresql/synchronous",
+            Value::Null,
+        ),
+        (
+            "guard: database",
+            "Cluster",
+            "security-hub-db",
+            "/spec/managed/roles/0/bypassrls",
+            json!(true),
+        ),
+        (
+            "guard: admission",
+            "ValidatingAdmissionPolicy",
+            "security-hub-images",
+            "/spec/failurePolicy",
+            json!("Ignore"),
+        ),
+        (
+            "guard: admission",
+            "ValidatingAdmissionPolicyBinding",
+            "security-hub-images",
+            "/spec/validationActions",
+            json!(["Audit"]),
+        ),
+        (
+            "network: closed",
+            "NetworkPolicy",
+            "default-deny",
+            "/spec/policyTypes",
+            json!(["Ingress"]),
+        ),
+        (
+            "network: covered",
+            "NetworkPolicy",
+            "security-hub",
+            "/spec/policyTypes",
+            json!(["Egress"]),
+        ),
+        (
+            "network: covered",
+            "NetworkPolicy",
+            "grafana",
+            "/spec/egress/0/to",
+            json!([]),
+        ),
+        (
+            "network: both ends",
+            "NetworkPolicy",
+            "security-hub",
+            "/spec/egress/0/ports/0/port",
+            json!(5433),
+        ),
+        (
+            "network: outside",
+            "NetworkPolicy",
+            "security-hub-outbox",
+            "/spec/egress/0/to/0/ipBlock/except",
+            json!([]),
+        ),
+    ]
+}
+
+/// Sets what is at the pointer; its parent must be there.
+fn set(object: &mut Object, pointer: &str, value: Value) {
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
+    let last = last.replace("~1", "/");
+    match object.pointer_mut(parent) {
+        Some(Value::Object(fields)) if value.is_null() => {
+            assert!(fields.remove(&last).is_some(), "{pointer} is not there");
+        }
+        Some(Value::Object(fields)) => {
+            fields.insert(last, value);
+        }
+        Some(Value::Array(items)) => items[last.parse::<usize>().unwrap()] = value,
+        _ => unreachable!("{parent} is not there"),
+    }
+}
+
+#[test]
+fn every_fault_is_noticed() {
+    let sound = rendered("production");
+    let mut unnoticed = Vec::new();
+    for (rule, kind, called, pointer, value) in faults() {
+        let mut objects = sound.clone();
+        let object = objects
+            .iter_mut()
+            .find(|object| text(object, "/kind") == kind && name(object) == called)
+            .unwrap();
+        set(object, pointer, value);
+        let (_, check) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
+        if check(&objects).is_empty() {
+            unnoticed.push(format!("{rule}: {kind} {called} {pointer}"));
+        }
+    }
+    assert!(
+        unnoticed.is_empty(),
+        "not noticed:\n{}",
+        unnoticed.join("\n")
+    );
+}
+
+/// Rules that read whole files out of ConfigMaps.
+#[test]
+fn faults_in_files_are_noticed() {
+    let sound = rendered("production");
+    for (rule, from, to) in [
+        ("alerts", "#4-back", "#no-such-section"),
+        ("boards", "hub_findings_total", "hub_findngs_total"),
+        ("boards", "hub_ledger_backlog", "hub_ledger_queue"),
+    ] {
+        let objects: Vec<Object> = sound
+            .iter()
+            .map(|object| serde_json::from_str(&object.to_string().replace(from, to)).unwrap())
+            .collect();
+        let (_, check) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
+        assert!(
+            !check(&objects).is_empty(),
+            "{rule} does not notice {from} → {to}"
+        );
+    }
+}
