@@ -60,6 +60,7 @@ if [ "$want" != run ]; then
   need shellcheck shellcheck
   need curl curl
   need haproxy haproxy
+  need prometheus prometheus
   need chromium chromium
   need chromedriver chromium-driver
   have cargo-nextest || tools+=(cargo-nextest)

@@ -9,6 +9,7 @@ use crate::cluster::Kubernetes;
 use crate::deploy::{Gates, Policy};
 use crate::error::Error;
 use crate::local::Local;
+use crate::notify::Notify;
 
 /// The file. It names one target.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub policy: Policy,
     #[serde(default)]
     pub gates: Gates,
+    #[serde(default)]
+    pub notify: Notify,
 }
 
 impl Config {
@@ -35,9 +38,12 @@ impl Config {
         let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
-        let faults = config.policy.faults();
+        let policy = config.policy.faults();
+        let mut faults: Vec<String> = policy.iter().map(|what| format!("policy.{what}")).collect();
+        faults.extend(config.gates.faults());
+        faults.extend(config.notify.fault());
         if !faults.is_empty() {
-            return Err(fault(format!("policy.{}", faults.join("; policy."))));
+            return Err(fault(faults.join("; ")));
         }
         if config.local.is_some() == config.kubernetes.is_some() {
             let what = "it must name one target: [local] or [kubernetes]";
@@ -51,6 +57,7 @@ impl Config {
             .parent()
             .unwrap_or(Path::new("/"))
             .to_owned();
+        config.notify.rebase(&base);
         if let Some(local) = &mut config.local {
             local.rebase(&base);
         }

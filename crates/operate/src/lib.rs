@@ -9,6 +9,7 @@ pub mod deploy;
 pub mod dora;
 mod error;
 pub mod local;
+pub mod notify;
 mod place;
 pub mod records;
 pub mod release;

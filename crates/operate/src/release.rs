@@ -23,6 +23,8 @@ pub const SERVER: &str = "security-hub";
 pub const IMAGE: &str = "image";
 /// What it is made of, as CycloneDX.
 pub const SBOM: &str = "sbom.cdx.json";
+/// What a scan of its dependencies found: `cargo audit --json`.
+pub const SCAN: &str = "audit.json";
 const FORM: &str = "security-hub-release 1";
 /// A manifest is a few lines; what is longer is none.
 const MOST: u64 = 64 * 1024;
@@ -42,6 +44,7 @@ pub struct Release {
     /// Whether a trusted key's signature was asked for and found.
     pub signed: bool,
     pub has_sbom: bool,
+    pub has_scan: bool,
 }
 
 /// What the manifest says.
@@ -157,6 +160,7 @@ impl Release {
             image,
             has_server: server.is_some(),
             has_sbom: manifest.digest_of(SBOM).is_some(),
+            has_scan: manifest.digest_of(SCAN).is_some(),
             signed: trust.is_some(),
             version: manifest.version,
             commit: manifest.commit,
@@ -182,6 +186,29 @@ impl Release {
     /// [`Error::Release`] if it is a binary only.
     pub fn image(&self) -> Result<&str, Error> {
         self.image.as_deref().ok_or_else(|| self.lacks(IMAGE))
+    }
+
+    /// How many of its dependencies a scan found to be vulnerable; `None` if it was not scanned.
+    ///
+    /// # Errors
+    /// [`Error::Release`] if the scan's report is none.
+    pub fn advisories(&self) -> Result<Option<u64>, Error> {
+        if !self.has_scan {
+            return Ok(None);
+        }
+        let fault = |what: String| Error::Release {
+            dir: self.dir.clone(),
+            what: format!("its `{SCAN}` {what}"),
+        };
+        let text = fs::read_to_string(self.dir.join(SCAN))
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let report: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| fault(format!("is no JSON: {error}")))?;
+        let count = report.pointer("/vulnerabilities/count");
+        let count = count.and_then(serde_json::Value::as_u64);
+        count
+            .map(Some)
+            .ok_or_else(|| fault("names no `vulnerabilities.count`".to_owned()))
     }
 
     fn lacks(&self, what: &str) -> Error {

@@ -60,7 +60,11 @@ impl Site {
         let standing = self.target.standing().await?;
         let state = self.target.state();
         let now = SystemClock.now();
-        let mut checks = self.config.gates.check(release, &standing, state, now);
+        let mut checks = self
+            .config
+            .gates
+            .check(release, &standing, state, now)
+            .await;
         let fits = self.target.fits(release);
         checks.push(Check {
             gate: "artefact",
@@ -73,10 +77,18 @@ impl Site {
         Ok(checks)
     }
 
+    /// Tells people. Whoever cannot be told holds nothing up.
+    async fn notify(&self, journey: &Journey, output: &Output) {
+        for fault in self.config.notify.tell(journey).await {
+            output.note(&fault);
+        }
+    }
+
     fn engine<'a>(
         &'a mut self,
         journal: &'a mut Journal,
         abort: watch::Receiver<bool>,
+        gates: Vec<Check>,
     ) -> Engine<'a, Place> {
         Engine {
             target: &mut self.target,
@@ -84,6 +96,7 @@ impl Site {
             policy: &self.config.policy,
             clock: Arc::new(SystemClock),
             observer: &self.progress,
+            gates,
             abort,
         }
     }
@@ -113,7 +126,7 @@ impl Deploy {
             let mut journal = Journal::open(&state)?;
             let policy = site.config.policy.clone();
             let plan = site
-                .engine(&mut journal, never())
+                .engine(&mut journal, never(), Vec::new())
                 .plan("deploy", &release)
                 .await?;
             shown(output, &plan, &checks, &policy)?;
@@ -130,8 +143,17 @@ impl Deploy {
         }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
-        let outcome = site.engine(&mut journal, aborts()?).deploy(&release).await;
+        if journal.current().is_none() {
+            let mut engine = site.engine(&mut journal, never(), Vec::new());
+            let begun = engine.plan("deploy", &release).await?;
+            site.notify(&begun, output).await;
+        }
+        let outcome = site
+            .engine(&mut journal, aborts()?, checks)
+            .deploy(&release)
+            .await;
         let outcome = outcome.map_err(resumable)?;
+        site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
         ended(output, outcome)
     }
@@ -154,16 +176,21 @@ impl Rollback {
         let mut journal = Journal::open(&state)?;
         let outcome = if journal.current().is_some() && self.to.is_none() {
             let why = "the operator took it back";
-            site.engine(&mut journal, never()).undo(why).await
+            site.engine(&mut journal, never(), Vec::new())
+                .undo(why)
+                .await
         } else {
             let dir = match self.to {
                 Some(dir) => dir,
                 None => before(&state)?,
             };
             let release = site.release(&dir)?;
-            site.engine(&mut journal, never()).return_to(&release).await
+            site.engine(&mut journal, never(), Vec::new())
+                .return_to(&release)
+                .await
         };
         let outcome = outcome.map_err(resumable)?;
+        site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
         // To be back is what was asked for.
         let asked = outcome.is_deployed() || outcome.journey.kind == "deploy";

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use hub_base::{Clock as _, SystemClock};
 use hub_ledger::VerifierKey;
+use hub_operate::deploy::approval;
 use hub_operate::release::{self, Facts, Release as Opened};
 use hub_vault::{KeyRing, NoteSigner};
 use serde_json::json;
@@ -21,6 +22,22 @@ pub(crate) enum Release {
     Key {
         /// Where it is kept; readable by you only.
         file: PathBuf,
+        /// Whose key it is: of those who seal releases, or an approver's name.
+        #[arg(long, value_name = "NAME", default_value = SIGNER)]
+        named: String,
+    },
+    /// Agree that a release may go to a target: writes your signed approval beside it.
+    Approve {
+        dir: PathBuf,
+        /// What deploy.toml calls the target, such as `production`.
+        #[arg(long = "for", value_name = "TARGET")]
+        target: String,
+        /// Your name, as deploy.toml has it.
+        #[arg(long, value_name = "NAME")]
+        named: String,
+        /// File with your key, as `release key FILE --named NAME` made it.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
     /// Write and sign the manifest of a folder that holds `security-hub` (and its SBOM, and what else belongs to it).
     Seal {
@@ -46,8 +63,8 @@ pub(crate) enum Release {
 impl Release {
     pub(crate) fn run(self, output: &Output) -> Result<Exit, Failure> {
         match self {
-            Self::Key { file } => {
-                let signer = signer(&file)?;
+            Self::Key { file, named } => {
+                let signer = signer(&file, &named)?;
                 let key =
                     VerifierKey::of(&signer).map_err(|error| Failure::new(Exit::Bug, error))?;
                 if output.json {
@@ -68,8 +85,29 @@ impl Release {
                     commit,
                     built: SystemClock.now(),
                 };
-                release::seal(&dir, &facts, &signer(&key)?)?;
+                release::seal(&dir, &facts, &signer(&key, SIGNER)?)?;
                 said(output, &Opened::open(&dir, None)?, "sealed")
+            }
+            Self::Approve {
+                dir,
+                target,
+                named,
+                key,
+            } => {
+                let release = Opened::open(&dir, None)?;
+                let signer = signer(&key, &named)?;
+                let path = approval::approve(&dir, &target, &signer, SystemClock.now())?;
+                let name = release.name();
+                if output.json {
+                    output
+                        .document(&json!({"release": name, "target": target, "approval": path}))?;
+                } else {
+                    let path = path.display();
+                    output.line(&format!(
+                        "{named} agrees that {name} goes to {target}: {path}"
+                    ))?;
+                }
+                Ok(Exit::Done)
             }
             Self::Check { dir, trust } => {
                 let trust = trust.as_deref().map(parse).transpose()?;
@@ -84,9 +122,9 @@ pub(crate) fn parse(text: &str) -> Result<VerifierKey, Failure> {
     VerifierKey::parse(text).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
-fn signer(file: &std::path::Path) -> Result<NoteSigner, Failure> {
+fn signer(file: &std::path::Path, named: &str) -> Result<NoteSigner, Failure> {
     let ring = KeyRing::load_or_create_releaser(file, &SystemClock);
-    ring.and_then(|ring| NoteSigner::releases(&ring, SIGNER))
+    ring.and_then(|ring| NoteSigner::releases(&ring, named))
         .map_err(|error| Failure::new(Exit::Usage, error))
 }
 

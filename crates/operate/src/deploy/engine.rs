@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::judge::Figures;
 use super::{
-    Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Target, Verdict,
+    Check, Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Target,
+    Verdict,
 };
 use crate::error::Error;
 use crate::release::Release;
@@ -55,6 +56,8 @@ pub struct Engine<'a, T> {
     pub policy: &'a Policy,
     pub clock: Arc<dyn Clock>,
     pub observer: &'a dyn Observer,
+    /// The gates that were passed, for the record.
+    pub gates: Vec<Check>,
     /// Turns true when the operator wants it undone.
     pub abort: watch::Receiver<bool>,
 }
@@ -72,7 +75,15 @@ impl<T: Target> Engine<'_, T> {
             let journey = waiting.clone();
             return self.run(journey, release).await;
         }
-        let journey = self.plan("deploy", release).await?;
+        let mut journey = self.plan("deploy", release).await?;
+        let entry = self.entry(
+            "gates",
+            format!("{} gates hold", self.gates.len()),
+            Instant::now(),
+            json!(self.gates),
+        );
+        self.observer.did(&entry);
+        journey.entries.push(entry);
         self.run(journey, release).await
     }
 
@@ -112,6 +123,7 @@ impl<T: Target> Engine<'_, T> {
             policy: &at_once,
             clock: Arc::clone(&self.clock),
             observer: self.observer,
+            gates: Vec::new(),
             abort: self.abort.clone(),
         };
         engine.run(journey, release).await

@@ -1,11 +1,14 @@
 //! What must hold before anything is begun. Every gate is tried and said, whether it holds or not.
 
+use std::fs;
 use std::path::Path;
 
 use hub_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Standing;
+use super::approval::Approval;
+use super::outside::{Backup, Budget};
 use crate::release::Release;
 
 /// An operator's demands.
@@ -18,6 +21,16 @@ pub struct Gates {
     pub sbom: bool,
     /// MiB that must be free where the state is.
     pub free_mib: u64,
+    /// MiB of memory that must be available on this host: both colours run at once.
+    pub memory_mib: u64,
+    /// Whether a release must come with a scan of its dependencies that found nothing.
+    pub scan: bool,
+    /// Who must have agreed.
+    pub approval: Option<Approval>,
+    /// How old the newest backup may be.
+    pub backup: Option<Backup>,
+    /// What must be left of the error budget.
+    pub budget: Option<Budget>,
     /// Times in which nothing is deployed.
     pub freeze: Vec<Freeze>,
 }
@@ -40,21 +53,52 @@ pub struct Check {
 }
 
 impl Gates {
-    /// All gates, in the order in which people read them.
-    pub fn check(
+    /// What is wrong with the demands themselves.
+    pub fn faults(&self) -> Vec<String> {
+        self.approval
+            .as_ref()
+            .map(Approval::faults)
+            .unwrap_or_default()
+    }
+
+    /// All gates, those that ask others included; in the order in which people read them.
+    pub async fn check(
         &self,
         release: &Release,
         standing: &[Standing; 2],
         state: &Path,
         now: Timestamp,
     ) -> Vec<Check> {
-        vec![
+        let mut checks = self.check_here(release, standing, state, now);
+        if let Some(backup) = &self.backup {
+            checks.push(backup.check(now).await);
+        }
+        if let Some(budget) = &self.budget {
+            checks.push(budget.check().await);
+        }
+        checks
+    }
+
+    fn check_here(
+        &self,
+        release: &Release,
+        standing: &[Standing; 2],
+        state: &Path,
+        now: Timestamp,
+    ) -> Vec<Check> {
+        let mut checks = vec![
             self.signature(release),
             self.materials(release),
+            self.scan(release),
             self.thaw(now),
             self.room(state),
+            self.memory(),
             health(standing),
-        ]
+        ];
+        if let Some(approval) = &self.approval {
+            checks.push(approval.check(&release.dir, now));
+        }
+        checks
     }
 
     fn signature(&self, release: &Release) -> Check {
@@ -80,6 +124,44 @@ impl Gates {
             gate: "sbom",
             holds: release.has_sbom || !self.sbom,
             said: said.to_owned(),
+        }
+    }
+
+    fn scan(&self, release: &Release) -> Check {
+        let (found, said) = match release.advisories() {
+            Ok(Some(0)) => (
+                true,
+                "the scan of its dependencies found nothing".to_owned(),
+            ),
+            Ok(Some(count)) => (
+                false,
+                format!("{count} of its dependencies are known to be vulnerable"),
+            ),
+            Ok(None) => (false, "it has no scan of its dependencies".to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        Check {
+            gate: "vulnerabilities",
+            holds: found || !self.scan,
+            said,
+        }
+    }
+
+    fn memory(&self) -> Check {
+        let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            let kib: u64 = line.trim().split(' ').next()?.parse().ok()?;
+            Some(kib / 1024)
+        });
+        Check {
+            gate: "memory",
+            holds: self.memory_mib == 0 || available >= Some(self.memory_mib),
+            said: available.map_or_else(
+                || "this system does not tell".to_owned(),
+                |mib| format!("{mib} MiB available, {} asked for", self.memory_mib),
+            ),
         }
     }
 
@@ -147,6 +229,7 @@ mod tests {
             digest: "0".repeat(64),
             image: None,
             has_server: true,
+            has_scan: false,
             signed,
             has_sbom,
         }
@@ -165,8 +248,8 @@ mod tests {
 
     fn failing(gates: &Gates, release: &Release, standing: &[Standing; 2]) -> Vec<&'static str> {
         let now = "2026-12-24T12:00:00Z".parse().unwrap();
-        let checks = gates.check(release, standing, Path::new("/"), now);
-        assert_eq!(checks.len(), 5);
+        let checks = gates.check_here(release, standing, Path::new("/"), now);
+        assert_eq!(checks.len(), 7);
         let failing = checks.into_iter().filter(|check| !check.holds);
         failing.map(|check| check.gate).collect()
     }
@@ -191,15 +274,26 @@ mod tests {
             trust: Some("key".to_owned()),
             sbom: true,
             free_mib: u64::MAX,
+            memory_mib: u64::MAX,
+            scan: true,
             freeze: vec![Freeze {
                 from: "2026-12-20T00:00:00Z".parse().unwrap(),
                 until: "2027-01-02T00:00:00Z".parse().unwrap(),
                 why: "holidays".to_owned(),
             }],
+            ..Gates::default()
         };
         assert_eq!(
             failing(&strict, &release(false, false), &standing(true, false)),
-            ["signature", "sbom", "freeze", "disk", "health"]
+            [
+                "signature",
+                "sbom",
+                "vulnerabilities",
+                "freeze",
+                "disk",
+                "memory",
+                "health"
+            ]
         );
     }
 }

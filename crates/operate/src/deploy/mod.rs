@@ -1,10 +1,12 @@
 //! Blue-green deploys: one state machine for every target. It knows stages, judgement and the way back; a [`Target`]
 //! knows how its colours are started, weighed and stopped.
 
+pub mod approval;
 mod engine;
 mod gates;
 mod journal;
 mod judge;
+mod outside;
 mod policy;
 
 use std::future::Future;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::release::Release;
 
+pub use approval::Approval;
 pub use engine::{Engine, Observer, Outcome};
 pub use gates::{Check, Freeze, Gates};
 pub use journal::{Entry, Held, Journal, Journey, Stage};

@@ -1,5 +1,6 @@
 //! Blue-green deploys on one host, through the shipped HAProxy configuration, while people work: nobody notices.
 
+mod agreed;
 mod cluster;
 mod site;
 
@@ -39,11 +40,12 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     assert_eq!(
         steps,
         [
-            "migrate", "start", "ready", "smoke", "share", "share", "share", "bake", "retire"
+            "gates", "migrate", "start", "ready", "smoke", "share", "share", "share", "bake",
+            "retire"
         ]
     );
     // It was judged by what people really did, at both colours.
-    let share = &outcome["entries"][5]["figures"];
+    let share = &outcome["entries"][6]["figures"];
     assert!(share["new"]["requests"].as_u64() > Some(50), "{share}");
     assert!(share["old"]["requests"].as_u64() > Some(50), "{share}");
     assert_eq!(site.live().await, "1.1.0");

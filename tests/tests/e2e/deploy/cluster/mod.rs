@@ -295,7 +295,7 @@ async fn on_kubernetes_a_deploy_and_its_rollback_cost_nobody_a_request_whole_mac
         "{outcome}"
     );
     // It was judged by what people really did, at both colours.
-    let share = &outcome["entries"][4]["figures"];
+    let share = &outcome["entries"][5]["figures"];
     assert!(share["new"]["requests"].as_u64() > Some(20), "{outcome}");
     assert!(share["old"]["requests"].as_u64() > Some(50), "{share}");
     assert_eq!(world.live().await, "1.1.0");
