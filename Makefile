@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +43,16 @@ image: bootstrap-verify ## build both images (BUILDER=host: with this machine's 
 sbom: bootstrap ## what the programs are made of, as CycloneDX, in sbom.cdx.json
 	scripts/image/sbom.sh >sbom.cdx.json
 
-verify: verify-image verify-kubernetes ## everything under infrastructure/, run for real where this machine allows it
+verify: verify-image verify-kubernetes verify-terraform ## everything under infrastructure/, run for real where this machine allows it
 
 verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
 	@scripts/verify/image.sh
 
 verify-kubernetes: bootstrap-verify ## the overlays: rendered, against schemas and policies, alert rules, our own rules
 	@scripts/verify/kubernetes.sh
+
+verify-terraform: ## modules and environments: format, schemas, wiring, tests with a mocked provider, policies
+	@scripts/verify/terraform.sh
 
 clean: ## remove what was built
 	cargo clean

@@ -97,7 +97,12 @@ pub(crate) fn rbac(objects: &[Object]) -> Vec<String> {
                 });
                 let autoscaler = text(subject, "/name") == "horizontal-pod-autoscaler"
                     && text(subject, "/namespace") == "kube-system";
-                if text(subject, "/kind") != "ServiceAccount" || !(there || autoscaler) {
+                // The cloud's role for deploys arrives as a group.
+                let deployers = text(subject, "/kind") == "Group"
+                    && text(subject, "/name") == "security-hub-deployers"
+                    && granted == "security-hub-deployer";
+                let account = text(subject, "/kind") == "ServiceAccount";
+                if !(deployers || account && (there || autoscaler)) {
                     faults.push(format!("{}: to {subject}", who(binding)));
                 }
             }

@@ -1,0 +1,45 @@
+# What the Kubernetes overlays, the pipeline and people need. README.md says which of them goes where.
+
+output "overlay" {
+  description = "Values that the overlay of this environment sets."
+  value = {
+    trusted_proxies     = module.networking.network_cidr
+    protected_addresses = module.networking.network_cidr
+    secret_region       = var.region
+    secret_names        = keys(module.security.secret_arns)
+    images              = module.security.registry_urls
+    firewall_arn        = module.security.firewall_arn
+    public_subnet_ids   = module.networking.public_subnet_ids
+    access_log_bucket   = module.monitoring.access_log_bucket
+    disk_key_arn        = module.security.key_arns["cluster"]
+    backup_role_arn     = module.kubernetes.identity_role_arns["database-backup"]
+    backup_path         = "s3://${module.security.backup_bucket}/database"
+    remote_write_url    = "${module.monitoring.metrics_endpoint}api/v1/remote_write"
+    karpenter           = module.kubernetes.karpenter
+    postgresql          = module.databases.postgresql
+    redis               = module.databases.redis
+  }
+}
+
+output "pipeline" {
+  description = "What the pipeline's deploy job needs."
+  value = {
+    role_arn         = module.kubernetes.deploy_role_arn
+    cluster_name     = module.kubernetes.cluster_name
+    cluster_arn      = module.kubernetes.cluster_arn
+    cluster_endpoint = module.kubernetes.cluster_endpoint
+    cluster_ca       = module.kubernetes.cluster_ca
+  }
+}
+
+output "people" {
+  description = "Where to look."
+  value = {
+    dashboards       = module.monitoring.dashboards_url
+    alarm_topic      = module.monitoring.alarm_topic_arn
+    metrics_role     = module.monitoring.metrics_role_arn
+    trail_bucket     = module.security.trail_bucket
+    archive_bucket   = module.monitoring.archive_bucket
+    egress_addresses = module.networking.egress_addresses
+  }
+}

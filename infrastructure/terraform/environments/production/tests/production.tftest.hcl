@@ -1,0 +1,81 @@
+# The whole environment, planned with its own terraform.tfvars.
+
+mock_provider "aws" {
+  source          = "../../testing"
+  override_during = plan
+}
+
+run "sized_for_production" {
+  command = plan
+
+  assert {
+    condition     = var.nat_per_zone && var.postgresql.multi_zone && var.postgresql.replicas >= 1 && var.postgresql.backup_days == 35
+    error_message = "It survives the loss of a zone, and recovers to any second of five weeks."
+  }
+  assert {
+    condition     = anytrue([for p in var.node_pools : p.capacity == "on-demand" && p.minimum >= 3]) && anytrue([for p in var.node_pools : p.capacity == "spot"])
+    error_message = "A node in each zone on demand, and spot for the rest."
+  }
+  assert {
+    condition     = var.redis.shards >= 3 && var.redis.replicas_per_shard >= 1
+    error_message = "Redis votes with three."
+  }
+}
+
+run "kept_for_production" {
+  command = plan
+
+  assert {
+    condition     = var.log_retention_days >= 365 && var.trail_retention_days >= 365 && var.archive_lock_days >= 365 && var.backup_lock_grace_days > 0
+    error_message = "A year of logs, locked; backups locked for ever."
+  }
+}
+
+run "what_the_overlay_gets" {
+  command = plan
+
+  assert {
+    condition     = output.overlay.trusted_proxies == "10.40.0.0/16" && output.overlay.backup_path == "s3://${module.security.backup_bucket}/database" && length(output.overlay.images) == 2
+    error_message = "The overlay's values are there."
+  }
+  assert {
+    condition     = output.overlay.postgresql.port == 5432 && length(output.overlay.postgresql.read_hosts) == 2 && output.overlay.redis.port == 6379
+    error_message = "Where the databases are."
+  }
+  assert {
+    condition     = can(regex("api/v1/remote_write$", output.overlay.remote_write_url)) && output.people.dashboards != null
+    error_message = "Where metrics go, where they are seen."
+  }
+}
+
+run "one_zone_is_refused" {
+  command = plan
+  variables {
+    nat_per_zone = false
+  }
+  expect_failures = [var.nat_per_zone]
+}
+
+run "a_database_in_one_zone_is_refused" {
+  command = plan
+  variables {
+    postgresql = { release = "17.6", machine = "db.r7g.large", replicas = 1, multi_zone = false, storage_gib = 100, storage_max_gib = 200, backup_days = 35 }
+  }
+  expect_failures = [var.postgresql]
+}
+
+run "deletable_is_refused" {
+  command = plan
+  variables {
+    deletion_protection = false
+  }
+  expect_failures = [var.deletion_protection]
+}
+
+run "backups_in_the_same_region_are_refused" {
+  command = plan
+  variables {
+    backup_region = "eu-central-1"
+  }
+  expect_failures = [var.backup_region]
+}

@@ -1,0 +1,140 @@
+mock_provider "aws" {
+  source          = "../../testing"
+  override_during = plan
+}
+
+variables {
+  name               = "security-hub-test"
+  kubernetes_version = "1.35"
+  network_id         = "vpc-mocked"
+  private_subnet_ids = ["subnet-a", "subnet-b", "subnet-c"]
+  operator_networks  = ["172.20.0.0/20"]
+  key_arns = {
+    cluster = "arn:aws:kms:eu-central-1:000000000001:key/cluster"
+    secrets = "arn:aws:kms:eu-central-1:000000000001:key/secrets"
+    logs    = "arn:aws:kms:eu-central-1:000000000001:key/logs"
+    data    = "arn:aws:kms:eu-central-1:000000000001:key/data"
+  }
+  secret_arns       = { "security-hub/key-ring" = "arn:aws:secretsmanager:eu-central-1:000000000001:secret:security-hub/key-ring" }
+  registry_arns     = { security-hub = "arn:aws:ecr:eu-central-1:000000000001:repository/security-hub" }
+  backup_bucket_arn = "arn:aws:s3:::security-hub-test-backups"
+  firewall_arn      = "arn:aws:wafv2:eu-central-1:000000000001:regional/webacl/security-hub-test/0"
+  node_pools = {
+    system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 3, maximum = 6 }
+    burst  = { capacity = "spot", machines = ["m7i.large", "m6i.large", "m7a.large"], minimum = 0, maximum = 8, dedicated = "burst" }
+  }
+  admin_role_arns    = ["arn:aws:iam::000000000001:role/platform-admin"]
+  deploy_repository  = "security-hub/security-hub"
+  deploy_environment = "production"
+}
+
+run "control_plane" {
+  command = plan
+
+  assert {
+    condition     = aws_eks_cluster.this.vpc_config[0].endpoint_private_access && !aws_eks_cluster.this.vpc_config[0].endpoint_public_access
+    error_message = "It answers inside the network only."
+  }
+  assert {
+    condition     = length(aws_eks_cluster.this.enabled_cluster_log_types) == 5 && aws_cloudwatch_log_group.cluster.kms_key_id == var.key_arns["logs"]
+    error_message = "All is logged, the audit log among it."
+  }
+  assert {
+    condition     = contains(aws_eks_cluster.this.encryption_config[0].resources, "secrets") && aws_eks_cluster.this.encryption_config[0].provider[0].key_arn == var.key_arns["cluster"]
+    error_message = "Secrets are sealed with our key."
+  }
+  assert {
+    condition     = aws_eks_cluster.this.access_config[0].authentication_mode == "API" && !aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
+    error_message = "Whoever made it has no rights by that."
+  }
+}
+
+run "nodes" {
+  command = plan
+
+  assert {
+    condition     = aws_eks_node_group.this["burst"].capacity_type == "SPOT" && aws_eks_node_group.this["system"].capacity_type == "ON_DEMAND"
+    error_message = "Spot and on demand."
+  }
+  assert {
+    condition     = alltrue([for t in aws_launch_template.node : t.metadata_options[0].http_tokens == "required" && t.metadata_options[0].http_put_response_hop_limit == 1])
+    error_message = "Pods do not reach the node's identity."
+  }
+  assert {
+    condition     = alltrue(flatten([for t in aws_launch_template.node : [for d in t.block_device_mappings : tobool(d.ebs[0].encrypted) && d.ebs[0].kms_key_id == var.key_arns["cluster"]]]))
+    error_message = "All disks are encrypted with our key."
+  }
+  assert {
+    condition     = one(aws_eks_node_group.this["burst"].taint).value == "burst" && length(aws_eks_node_group.this["system"].taint) == 0
+    error_message = "A dedicated pool takes only who asks for it."
+  }
+}
+
+run "each_workload_has_its_own_identity" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for name, r in aws_iam_role.workload : alltrue([for s in jsondecode(r.assume_role_policy).Statement : can(s.Condition.StringEquals)])])
+    error_message = "Nobody takes a role without being the service account it is for."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.external_secrets.policy).Statement[0].Resource == ["arn:aws:secretsmanager:eu-central-1:000000000001:secret:security-hub/key-ring"]
+    error_message = "Exactly the hub's secrets."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.workload["database-backup"].assume_role_policy).Statement[1].Condition.StringEquals["oidc.example.org/id/MOCKED:sub"] == "system:serviceaccount:security-hub-data:security-hub-db"
+    error_message = "The database's service account, of this cluster."
+  }
+  assert {
+    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks, aws_iam_role_policy.deploy] : [
+      for s in jsondecode(p.policy).Statement : alltrue([for a in flatten([s.Action]) : !strcontains(a, "*")])
+    ]]))
+    error_message = "No wildcard among actions."
+  }
+  assert {
+    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers] : [
+      for s in jsondecode(p.policy).Statement : can(s.Condition) || !contains(flatten([s.Resource]), "*")
+    ]]))
+    error_message = "Where AWS has no resources, a condition narrows."
+  }
+}
+
+run "only_the_protected_environment_deploys" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_iam_role.deploy.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == "repo:security-hub/security-hub:environment:production"
+    error_message = "One repository, one environment, no pattern."
+  }
+  assert {
+    condition     = aws_eks_access_entry.deploy.kubernetes_groups == toset(["security-hub-deployers"])
+    error_message = "In the cluster it is a deployer and nothing more."
+  }
+}
+
+run "old_kubernetes_is_refused" {
+  command = plan
+  variables {
+    kubernetes_version = "1.29"
+  }
+  expect_failures = [var.kubernetes_version]
+}
+
+run "spot_of_one_machine_type_is_refused" {
+  command = plan
+  variables {
+    node_pools = {
+      system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 2, maximum = 4 }
+      burst  = { capacity = "spot", machines = ["m7i.large"], minimum = 0, maximum = 4 }
+    }
+  }
+  expect_failures = [var.node_pools]
+}
+
+run "spot_alone_is_refused" {
+  command = plan
+  variables {
+    node_pools = { burst = { capacity = "spot", machines = ["m7i.large", "m6i.large", "m7a.large"], minimum = 3, maximum = 8 } }
+  }
+  expect_failures = [var.node_pools]
+}

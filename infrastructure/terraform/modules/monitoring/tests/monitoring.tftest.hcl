@@ -1,0 +1,104 @@
+mock_provider "aws" {
+  source          = "../../testing"
+  override_during = plan
+}
+
+variables {
+  name               = "security-hub-test"
+  network_id         = "vpc-mocked"
+  private_subnet_ids = ["subnet-a", "subnet-b", "subnet-c"]
+  cluster_name       = "security-hub-test"
+  log_key_arn        = "arn:aws:kms:eu-central-1:000000000001:key/logs"
+  trail_log_group    = "/security-hub-test/trail"
+  alarm_targets = {
+    postgresql_primary  = ["test-primary"]
+    postgresql_replicas = ["test-replica-1"]
+    redis               = ["test-0001-001"]
+    storage_gib         = 100
+  }
+  alarm_emails          = ["oncall@example.org"]
+  monthly_budget_usd    = 1000
+  anomaly_threshold_usd = 100
+  archive_lock_days     = 365
+  managed_grafana       = true
+}
+
+run "logs_are_locked" {
+  command = plan
+
+  assert {
+    condition     = aws_s3_bucket.logs["archive"].object_lock_enabled && aws_s3_bucket_object_lock_configuration.archive.rule[0].default_retention[0].mode == "COMPLIANCE" && aws_s3_bucket_object_lock_configuration.archive.rule[0].default_retention[0].days == 365
+    error_message = "Nobody deletes logs before their time."
+  }
+  assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.logs["archive"].rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" && one(aws_s3_bucket_server_side_encryption_configuration.logs["access"].rule).apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"
+    error_message = "Both are encrypted."
+  }
+  assert {
+    condition     = alltrue([for c in aws_s3_bucket_lifecycle_configuration.logs : one(c.rule).expiration[0].days == 395])
+    error_message = "And deleted only after the lock."
+  }
+}
+
+run "metrics" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.prometheus.policy).Statement[0].Action == ["aps:RemoteWrite"] && aws_eks_pod_identity_association.prometheus.service_account == "prometheus"
+    error_message = "Prometheus writes, and does nothing else."
+  }
+  assert {
+    condition     = aws_grafana_workspace.this["this"].authentication_providers == tolist(["AWS_SSO"])
+    error_message = "Signed in to through the organisation."
+  }
+}
+
+run "alarms" {
+  command = plan
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.watched) == 8 && length(aws_cloudwatch_metric_alarm.resource) == 6
+    error_message = "Eight kinds of calls; two figures of each database, a replica's lag, Redis' memory."
+  }
+  assert {
+    condition     = alltrue([for a in aws_cloudwatch_metric_alarm.watched : a.alarm_actions == toset([aws_sns_topic.alarms.arn])])
+    error_message = "Somebody hears of each."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.resource["test-primary-storage"].threshold == 10737418240
+    error_message = "A tenth of 100 GiB."
+  }
+}
+
+run "costs" {
+  command = plan
+
+  assert {
+    condition     = aws_budgets_budget.month.limit_amount == "1000" && length(aws_budgets_budget.month.notification) == 4 && one(aws_budgets_budget.month.cost_filter).values == tolist(["user:hub-environment$security-hub-test"])
+    error_message = "A budget by tag, told at four points."
+  }
+  assert {
+    condition     = length(aws_ce_anomaly_subscription.alarms) == 1
+    error_message = "What nobody expected is told at once."
+  }
+}
+
+run "without_what_costs_extra" {
+  command = plan
+  variables {
+    managed_grafana  = false
+    account_services = false
+  }
+  assert {
+    condition     = output.dashboards_url == null && length(aws_ce_anomaly_monitor.services) == 0
+    error_message = "The cluster's own Grafana; another environment's alarms."
+  }
+}
+
+run "alarms_that_nobody_hears_are_refused" {
+  command = plan
+  variables {
+    alarm_emails = []
+  }
+  expect_failures = [var.alarm_emails]
+}
