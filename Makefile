@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast push release plan deploy rollback smoke performance watch record clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ image: bootstrap-verify ## build both images (BUILDER=host: with this machine's 
 sbom: bootstrap ## what the programs are made of, as CycloneDX, in sbom.cdx.json
 	scripts/image/sbom.sh >sbom.cdx.json
 
-verify: verify-image verify-kubernetes verify-terraform ## everything under infrastructure/, run for real where this machine allows it
+verify: verify-pipelines verify-terraform verify-kubernetes verify-image ## everything under infrastructure/, run for real where this machine allows it
 
 verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
 	@scripts/verify/image.sh
@@ -53,6 +53,49 @@ verify-kubernetes: bootstrap-verify ## the overlays: rendered, against schemas a
 
 verify-terraform: ## modules and environments: format, schemas, wiring, tests with a mocked provider, policies
 	@scripts/verify/terraform.sh
+
+verify-pipelines: bootstrap-verify ## GitHub, GitLab and Jenkins: schemas, linters, and that they do the same
+	@scripts/verify/pipelines.sh
+
+audit: bootstrap-test ## dependencies against the published advisories (fetches them)
+	cargo deny --locked check advisories
+
+scan: ## our own rules over the code, and secrets that do not belong in git
+	@scripts/scan/code.sh
+
+coverage: bootstrap-test ## how much of the code the tests run; fails under 90 % of the lines
+	@scripts/scan/coverage.sh
+
+dast: bootstrap ## made-up and malformed requests at a hub that runs, by its own OpenAPI document
+	@scripts/scan/dast.sh
+
+push: ## both images to REGISTRY
+	@scripts/pipeline/push.sh
+
+release: ## the folder that a deploy takes: IMAGE by digest, SBOM, scan; sealed with RELEASE_KEY
+	@scripts/pipeline/release.sh
+
+plan: ## what would change in ENVIRONMENT's infrastructure, saved
+	@scripts/pipeline/plan.sh
+
+deploy: ## dist/release into ENVIRONMENT; it takes itself back when it is worse
+	@scripts/pipeline/deploy.sh deploy
+
+rollback: ## the release before back into ENVIRONMENT
+	@scripts/pipeline/deploy.sh rollback
+
+smoke: ## whether the hub at HUB_URL is ready
+	hubctl health --url "$${HUB_URL:?where the hub is}"
+
+performance: ## half a minute of requests at HUB_URL: all answered, p95 below P95_MS
+	@scripts/pipeline/performance.sh
+
+watch: ## no alert fires for two minutes (ALERTMANAGER_URL)
+	@scripts/pipeline/watch.sh
+
+record: ## what was done in ENVIRONMENT and how it stands, in dist/record.json
+	@mkdir -p dist
+	HUB_DEPLOY_CONFIG=$${HUB_DEPLOY_CONFIG:-infrastructure/deploy/$${ENVIRONMENT:?}.toml} hubctl status --json >dist/record.json
 
 clean: ## remove what was built
 	cargo clean

@@ -20,7 +20,19 @@ pub struct Backup {
     /// What prints `pgbackrest info --output=json`.
     #[serde(default = "pgbackrest")]
     pub command: Vec<String>,
+    /// Where an operator of PostgreSQL tells it to Prometheus, it is asked instead.
+    pub told_by: Option<Series>,
     pub within: HumanDuration,
+}
+
+/// One number in Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Where Prometheus is, such as `http://127.0.0.1:9090`.
+    pub prometheus: String,
+    /// For a backup: when the newest ended, in Unix seconds.
+    pub query: String,
 }
 
 fn pgbackrest() -> Vec<String> {
@@ -41,7 +53,10 @@ pub struct Budget {
 
 impl Backup {
     pub(super) async fn check(&self, now: Timestamp) -> Check {
-        let told = self.told().await.and_then(|text| newest(&text));
+        let told = match &self.told_by {
+            Some(series) => series.number().await.map(instant),
+            None => self.told().await.and_then(|text| newest(&text)),
+        };
         let (holds, said) = match told {
             Err(why) => (false, why),
             Ok(at) => {
@@ -77,6 +92,11 @@ impl Backup {
         }
         String::from_utf8(output.stdout).map_err(|_| format!("{program} gave no text"))
     }
+}
+
+fn instant(unix: f64) -> Timestamp {
+    #[expect(clippy::cast_possible_truncation, reason = "as good as seconds are")]
+    Timestamp::from_unix_seconds(unix as i64)
 }
 
 /// What `pgbackrest info --output=json` prints, as far as it is needed.
@@ -123,18 +143,22 @@ struct Answer {
 #[derive(Deserialize, Default)]
 struct Data {
     #[serde(default)]
-    result: Vec<Series>,
+    result: Vec<One>,
 }
 
 #[derive(Deserialize)]
-struct Series {
+struct One {
     /// When, and the number as text.
     value: (f64, String),
 }
 
 impl Budget {
     pub(super) async fn check(&self) -> Check {
-        let (holds, said) = match self.left().await {
+        let series = Series {
+            prometheus: self.prometheus.clone(),
+            query: self.query.clone(),
+        };
+        let (holds, said) = match series.number().await {
             Err(why) => (false, why),
             Ok(left) => (
                 left >= self.least,
@@ -151,8 +175,10 @@ impl Budget {
             said,
         }
     }
+}
 
-    async fn left(&self) -> Result<f64, String> {
+impl Series {
+    async fn number(&self) -> Result<f64, String> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(ASK)
@@ -196,6 +222,7 @@ mod tests {
     fn printing(text: &str, within: &str) -> Backup {
         Backup {
             command: vec!["printf".to_owned(), "%s".to_owned(), text.to_owned()],
+            told_by: None,
             within: within.parse().unwrap(),
         }
     }
@@ -212,6 +239,7 @@ mod tests {
         }
         let absent = Backup {
             command: vec!["/nowhere/pgbackrest".to_owned()],
+            told_by: None,
             within: "1h".parse().unwrap(),
         };
         assert!(

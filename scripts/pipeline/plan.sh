@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# make plan: what would change in ENVIRONMENT's infrastructure, saved. A pipeline applies nothing by itself: whoever applies
+# takes the saved plan. Fails if the plan would destroy something that keeps data.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+environment=${ENVIRONMENT:?production, staging or development}
+place=infrastructure/terraform/environments/$environment
+terraform -chdir="$place" init -input=false -backend-config="bucket=${STATE_BUCKET:?the bucket with the state}"
+terraform -chdir="$place" plan -input=false -lock-timeout=5m -out=saved.tfplan
+terraform -chdir="$place" show -no-color saved.tfplan >"$place/saved.tfplan.txt"
+terraform -chdir="$place" show -json saved.tfplan | python3 -c '
+import json, sys
+keeps = ("aws_db_instance", "aws_elasticache_", "aws_s3_bucket", "aws_kms_key", "aws_backup_vault", "aws_secretsmanager_secret")
+gone = [change["address"] for change in json.load(sys.stdin).get("resource_changes", [])
+        if "delete" in change["change"]["actions"] and change["type"].startswith(keeps)]
+for address in gone:
+    print(f"plan: would destroy {address}, which keeps data", file=sys.stderr)
+sys.exit(bool(gone))'
