@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# First, for it leaves its own server where this one's goes.
+HUB_PREVIOUS_BIN=$(scripts/previous.sh)
+[ -z "$HUB_PREVIOUS_BIN" ] || export HUB_PREVIOUS_BIN
 cargo build --workspace --bins --locked
 # The tests run these; without it each would ask cargo again.
 target=${CARGO_TARGET_DIR:-$PWD/target}

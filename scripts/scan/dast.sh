@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # make dast: a hub on loopback with an administrator, and schemathesis at its whole interface: made-up and malformed requests
-# by its own OpenAPI document. No answer may be a server error, contradict the document, or let in whoever has no
-# credential.
+# by its own OpenAPI document. No answer may be a server error or contradict the document. (That no route answers without a
+# credential is tested route by route: tests/tests/e2e/unauthorized.rs.)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/verify/tools.sh
 . scripts/verify/tools.sh
-schemathesis=$(pip_tool schemathesis 4.4.4)/schemathesis
+schemathesis=$(pip_tool schemathesis 4.32.5)/schemathesis
 cargo build --quiet --locked --bins -p security-hub -p hubctl
 target=${CARGO_TARGET_DIR:-target}/debug
 work=$(mktemp -d)
@@ -33,8 +33,8 @@ token=$(post /api/v2/login "{\"tenant\":\"system\",\"username\":\"root\",\"passw
   python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
 curl -fsS "$url/openapi.json" >"$work/openapi.json"
 # What ends the session that is used, or never ends by itself, is left to the tests.
-SCHEMATHESIS_HOOKS='' "$schemathesis" run "$url/openapi.json" --url "$url" \
+"$schemathesis" run "$url/openapi.json" --url "$url" \
   --header "authorization: Bearer $token" \
   --exclude-path-regex '/(logout|sessions|live|password)' \
-  --checks not_a_server_error,content_type_conformance,response_schema_conformance,ignored_auth \
+  --checks not_a_server_error,content_type_conformance,response_schema_conformance \
   --max-examples "${EXAMPLES:-20}" --workers 2 --seed 1 --no-color --request-timeout 10

@@ -46,6 +46,18 @@ impl TestDb {
             .expect("the testkit's URLs parse")
     }
 
+    /// The database as it is before any migration.
+    ///
+    /// # Panics
+    /// If the way back fails.
+    #[expect(clippy::expect_used, reason = "for tests")]
+    pub async fn unmigrated(self) -> Self {
+        hub_store::migrate::revert(&self.endpoints(), 0)
+            .await
+            .expect("every migration has its way back");
+        self
+    }
+
     /// Another store on the same database, with another clock or as another replica.
     pub fn store_with(&self, clock: Arc<dyn Clock>) -> Store {
         connect(&self.endpoints(), CONNECTIONS, clock)

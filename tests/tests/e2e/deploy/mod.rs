@@ -2,6 +2,7 @@
 
 mod agreed;
 mod cluster;
+mod previous;
 mod site;
 
 use std::process::Stdio;

@@ -40,6 +40,7 @@ pub(super) struct Site {
     key: OnceLock<String>,
     /// Where blue and green listen, to end what a test leaves.
     ports: [u16; 2],
+    first: Option<PathBuf>,
     _database: TestDb,
 }
 
@@ -63,9 +64,9 @@ impl Drop for Site {
     }
 }
 
-/// The server as built, with a mark at its end.
-fn server(to: &Path, mark: &str) {
-    std::fs::copy(hub_testkit::hub::binary().unwrap(), to).unwrap();
+/// A server, with a mark at its end that makes it another one.
+fn server(from: &Path, to: &Path, mark: &str) {
+    std::fs::copy(from, to).unwrap();
     let mut file = std::fs::OpenOptions::new().append(true).open(to).unwrap();
     std::io::Write::write_all(&mut file, mark.as_bytes()).unwrap();
 }
@@ -78,7 +79,20 @@ pub(super) fn free_port() -> u16 {
 impl Site {
     /// A site with nothing on it yet.
     pub(super) async fn new() -> Self {
-        let database = hub_testkit::database().await;
+        Self::of(None).await
+    }
+
+    /// The same, whose first release is another server than the one that is built.
+    pub(super) async fn beginning_with(first: PathBuf) -> Self {
+        Self::of(Some(first)).await
+    }
+
+    async fn of(first: Option<PathBuf>) -> Self {
+        let mut database = hub_testkit::database().await;
+        if first.is_some() {
+            // It knows fewer migrations, and makes its own schema.
+            database = database.unmigrated().await;
+        }
         let folder = tempfile::tempdir().unwrap();
         let (bind, blue, green, log) = (free_port(), free_port(), free_port(), free_port());
         let at = |name: &str| folder.path().join(name);
@@ -92,6 +106,21 @@ impl Site {
             database.url_owner,
             at("keys.json").display(),
         );
+        // A release from before there were mounted secrets would refuse their names.
+        let environment = if first.is_some() {
+            let plain = format!("DATABASE_URL={}", database.url_app);
+            environment
+                .replace(
+                    &format!("DATABASE_URL_FILE={}", at("database-url").display()),
+                    &plain,
+                )
+                .replace(
+                    &format!("HUB_KEYS_FILE={}", at("keys.json").display()),
+                    &format!("HUB_DATA_DIR={}", at("data").display()),
+                )
+        } else {
+            environment
+        };
         std::fs::write(at("database-url"), format!("{}\n", database.url_app)).unwrap();
         let made = Command::new(hub_testkit::hub::binary().unwrap())
             .arg("keys")
@@ -133,6 +162,7 @@ impl Site {
             haproxy,
             key: OnceLock::new(),
             ports: [blue, green],
+            first,
             _database: database,
             folder,
         };
@@ -147,11 +177,15 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// A real release: the server as built, with a mark at its end that makes it another one.
+    /// A real release: the server as built.
     pub(super) fn release(&self, name: &str) -> PathBuf {
+        self.release_of(&hub_testkit::hub::binary().unwrap(), name)
+    }
+
+    fn release_of(&self, program: &Path, name: &str) -> PathBuf {
         let dir = self.at(name);
         std::fs::create_dir(&dir).unwrap();
-        server(&dir.join("security-hub"), name);
+        server(program, &dir.join("security-hub"), name);
         self.seal(&dir, name);
         dir
     }
@@ -160,7 +194,11 @@ impl Site {
     pub(super) fn faulty(&self, fault: &str) -> PathBuf {
         let dir = self.at("faulty");
         std::fs::create_dir(&dir).unwrap();
-        server(&dir.join("real"), "faulty");
+        server(
+            &hub_testkit::hub::binary().unwrap(),
+            &dir.join("real"),
+            "faulty",
+        );
         std::fs::copy(env!("CARGO_BIN_EXE_faulty-hub"), dir.join("security-hub")).unwrap();
         std::fs::write(dir.join("fault"), fault).unwrap();
         self.seal(&dir, "9.9.9");
@@ -234,7 +272,10 @@ impl Site {
 
     /// The first release, with an administrator; returns their token.
     pub(super) async fn begin(&self) -> String {
-        let first = self.release("1.0.0");
+        let first = match &self.first {
+            Some(program) => self.release_of(program, "1.0.0"),
+            None => self.release("1.0.0"),
+        };
         let (code, outcome) = self.deploy(&first).await;
         assert_eq!(
             (code, &outcome["outcome"]),
@@ -252,6 +293,10 @@ impl Site {
         });
         self.ask(Method::POST, "/api/v2/enrol", "", person).await;
         let token = self.sign_in().await;
+        if self.first.is_some() {
+            // It may not know that permission.
+            return token;
+        }
         let key = json!({"name": "deploys", "scopes": ["operations.record", "operations.read"]});
         let key = self
             .ask(Method::POST, "/api/v2/api-keys", &token, key)

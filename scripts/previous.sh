@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Builds the server as it was before the newest migration and prints where it is: the test of old and new on one schema runs
+# it. Prints nothing where git does not have that commit (a shallow clone).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+newest=$(git log -1 --format=%H -- migrations 2>/dev/null || true)
+before=$(git rev-parse --verify --quiet "$newest^" 2>/dev/null || true)
+if [ -z "$newest" ] || [ -z "$before" ]; then
+  printf 'previous: git does not have the commit before the newest migration\n' >&2
+  exit 0
+fi
+place=$target/previous/$before
+if [ ! -x "$place/security-hub" ]; then
+  rm -rf "$target/previous"
+  mkdir -p "$place/src"
+  git archive --format=tar "$before" | tar -x -C "$place/src"
+  # What it depends on is mostly built already: the folder of what is built is the same.
+  (cd "$place/src" && CARGO_TARGET_DIR=$target cargo build --quiet --locked --bin security-hub -p security-hub) >&2
+  mv "$target/debug/security-hub" "$place/security-hub"
+  rm -rf "$place/src"
+fi
+printf '%s\n' "$place/security-hub"
