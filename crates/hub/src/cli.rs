@@ -22,7 +22,7 @@ pub(crate) enum Command {
     /// Prepare keys, database and first administrator; print the enrolment secret once.
     Init(Common),
     /// Bring the database to this release's schema.
-    Migrate(Common),
+    Migrate(MigrateArgs),
     /// Print every key with its value and where it came from.
     Config(ConfigArgs),
     /// Make a key ring for the secret store that hands it to every replica (`keys_file`).
@@ -49,6 +49,15 @@ pub(crate) struct Common {
     /// Where keys and the private database are.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Only show which migrations the database has and which are to come; exit 1 if there are any to come.
+    #[arg(long)]
+    pub(crate) plan: bool,
 }
 
 #[derive(Debug, Args)]

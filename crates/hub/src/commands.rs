@@ -24,9 +24,13 @@ pub fn run(cli: Cli) -> Exit {
         Command::Init(common) => {
             checked(&common).and_then(|config| with_runtime(start::init(config)))
         }
-        Command::Migrate(common) => {
-            checked(&common).and_then(|config| with_runtime(start::migrate(config)))
-        }
+        Command::Migrate(args) => checked(&args.common).and_then(|config| {
+            if args.plan {
+                with_runtime(start::migration_plan(config))
+            } else {
+                with_runtime(start::migrate(config))
+            }
+        }),
         Command::Keys { path } => start::make_keys(&path),
         Command::Health(common) => {
             checked(&common).and_then(|config| with_runtime(start::health(config)))

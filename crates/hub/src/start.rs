@@ -160,6 +160,25 @@ pub(crate) async fn migrate(config: Config) -> Result<Exit, Failure> {
     done.map(|()| Exit::Done)
 }
 
+/// `security-hub migrate --plan`.
+pub(crate) async fn migration_plan(config: Config) -> Result<Exit, Failure> {
+    prepare(&config)?;
+    let database = Database::open(&config).await?;
+    let told = migrations::status(&database.endpoints).await;
+    database.close().await;
+    let told = told.map_err(|error| Failure::of_kind(error.kind(), error))?;
+    for one in &told {
+        let word = match (one.applied, one.changed) {
+            (false, _) => "to come",
+            (true, false) => "applied",
+            (true, true) => "applied, with another text than this release's",
+        };
+        say(&format!("{}  {word}", one.name));
+    }
+    let is_whole = told.iter().all(|one| one.applied && !one.changed);
+    Ok(if is_whole { Exit::Done } else { Exit::No })
+}
+
 /// `security-hub init`.
 pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
     prepare(&config)?;

@@ -59,6 +59,7 @@ enum Command {
     Release(release::Release),
     Deploy(deploy::Deploy),
     Rollback(deploy::Rollback),
+    Migrate(deploy::Migrate),
     Status(deploy::Status),
     /// Ask whether the hub is ready.
     Health(account::Health),
@@ -84,6 +85,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Release(command) => command.run(output),
         Command::Deploy(command) => command.run(&client()?, output).await,
         Command::Rollback(command) => command.run(&client()?, output).await,
+        Command::Migrate(command) => command.run(output).await,
         Command::Status(command) => command.run(output).await,
         Command::Health(command) => command.run(&client()?, output).await,
         Command::Completions { shell } => {

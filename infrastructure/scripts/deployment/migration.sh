@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# Brings the database to a release's schema without deploying it: `security-hub migrate --help`.
+# Brings a target's database to a release's schema without deploying it: `hubctl migrate --help`. What would be done:
+# `security-hub migrate --plan`.
 set -euo pipefail
-exec "${SECURITY_HUB:-security-hub}" migrate "$@"
+exec "${HUBCTL:-hubctl}" migrate "$@"

@@ -196,3 +196,30 @@ fn without_server_binaries_the_way_out_is_named() {
         "{told}"
     );
 }
+
+#[tokio::test]
+async fn the_plan_of_a_migration_says_what_is_to_come_and_changes_nothing() {
+    let plan = |database: &hub_testkit::TestDb| {
+        let told = std::process::Command::new(hub_testkit::hub::binary().unwrap())
+            .args(["migrate", "--plan"])
+            .env("DATABASE_URL", &database.url_app)
+            .env("HUB_DATABASE_OWNER_URL", &database.url_owner)
+            .env("HUB_KEYS_FILE", "/not/needed")
+            .output()
+            .unwrap();
+        (told.status.code(), String::from_utf8(told.stdout).unwrap())
+    };
+    let database = hub_testkit::database().await;
+    let (code, said) = plan(&database);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        !said.contains("to come") && said.contains("0001_foundation  applied"),
+        "{said}"
+    );
+    let database = database.unmigrated().await;
+    for _ in 0..2 {
+        let (code, said) = plan(&database);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("0001_foundation  to come"), "{said}");
+    }
+}

@@ -199,6 +199,39 @@ impl Rollback {
     }
 }
 
+/// Bring the target's database to a release's schema without deploying it. Migrations only expand: what runs goes on.
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    place: Where,
+    /// Folder of the release.
+    #[arg(long, value_name = "DIR")]
+    release: PathBuf,
+}
+
+impl Migrate {
+    pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let mut site = Site::open(&self.place).await?;
+        let release = site.release(&self.release)?;
+        // Nobody deploys meanwhile.
+        let journal = Journal::open(site.target.state())?;
+        if let Some(waiting) = journal.current() {
+            let what = format!("the {} of {}", waiting.kind, waiting.to.name);
+            return Err(resumable(Error::Unfinished(
+                what,
+                waiting.stage.to_string(),
+            )));
+        }
+        let said = site.target.migrate(&release).await?;
+        if output.json {
+            output.document(&json!({"release": release.name(), "said": said}))?;
+        } else {
+            output.line(&said)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
 /// The release that ran before the one that runs.
 fn before(state: &Path) -> Result<PathBuf, Failure> {
     let history = Journal::history(state)?;

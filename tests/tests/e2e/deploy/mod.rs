@@ -25,6 +25,10 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     let site = Site::new().await;
     let token = site.begin().await;
     let second = site.release("1.1.0");
+    let (code, said) = site
+        .run(&["migrate", "--release", second.to_str().unwrap()])
+        .await;
+    assert_eq!(code, 0, "{said}");
     let load = site.load(&token);
     let (code, outcome) = site.deploy(&second).await;
     assert_eq!(
