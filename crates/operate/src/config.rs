@@ -58,6 +58,9 @@ impl Config {
             .unwrap_or(Path::new("/"))
             .to_owned();
         config.notify.rebase(&base);
+        if let Some(approval) = &mut config.gates.approval {
+            approval.rebase(&base);
+        }
         if let Some(local) = &mut config.local {
             local.rebase(&base);
         }

@@ -32,6 +32,9 @@ pub(crate) enum Release {
         /// What deploy.toml calls the target, such as `production`.
         #[arg(long = "for", value_name = "TARGET")]
         target: String,
+        /// Another folder for it than the release's own, such as the one that deploy.toml names.
+        #[arg(long, value_name = "FOLDER")]
+        into: Option<PathBuf>,
         /// Your name, as deploy.toml has it.
         #[arg(long, value_name = "NAME")]
         named: String,
@@ -91,12 +94,14 @@ impl Release {
             Self::Approve {
                 dir,
                 target,
+                into,
                 named,
                 key,
             } => {
                 let release = Opened::open(&dir, None)?;
                 let signer = signer(&key, &named)?;
-                let path = approval::approve(&dir, &target, &signer, SystemClock.now())?;
+                let path =
+                    approval::approve(&dir, &target, &signer, SystemClock.now(), into.as_deref())?;
                 let name = release.name();
                 if output.json {
                     output

@@ -40,6 +40,8 @@ pub struct Approval {
     /// How long an approval holds.
     #[serde(default = "a_day")]
     pub valid: HumanDuration,
+    /// Where approvals are looked for besides the release's own folder, such as a share that approvers can write to.
+    pub folder: Option<PathBuf>,
     pub approvers: Vec<Approver>,
 }
 
@@ -61,6 +63,11 @@ const fn a_day() -> HumanDuration {
 }
 
 impl Approval {
+    /// Paths are relative to the file they stand in.
+    pub(crate) fn rebase(&mut self, base: &Path) {
+        self.folder = self.folder.take().map(|path| base.join(path));
+    }
+
     /// What is wrong with it: a gate that nobody could pass, or that one person could.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -135,7 +142,8 @@ impl Approval {
         let Ok(manifest) = digest(release) else {
             return Vec::new();
         };
-        let notes = texts(&release.join(FOLDER));
+        let mut notes = texts(&release.join(FOLDER));
+        notes.extend(self.folder.iter().flat_map(|folder| texts(folder)));
         let has_agreed = |approver: &&Approver| {
             VerifierKey::parse(&approver.key).is_ok_and(|key| {
                 notes.iter().any(|text| {
@@ -184,7 +192,7 @@ fn texts(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Writes an approval beside the release; returns its place.
+/// Writes an approval beside the release, or into another folder; returns its place.
 ///
 /// # Errors
 /// [`Error::Release`] if there is no manifest or the target's name is unfit, [`Error::File`].
@@ -193,6 +201,7 @@ pub fn approve(
     target: &str,
     signer: &dyn Signer,
     now: Timestamp,
+    into: Option<&Path>,
 ) -> Result<PathBuf, Error> {
     let fault = |what: String| Error::Release {
         dir: release.to_owned(),
@@ -205,8 +214,9 @@ pub fn approve(
         .map_err(|error| fault(format!("its {MANIFEST} cannot be read: {error}")))?;
     let signed = note::sign(&text(&manifest, target, now), signer)
         .map_err(|error| fault(error.to_string()))?;
-    let folder = release.join(FOLDER);
-    let path = folder.join(format!("{target}-{}.note", signer.name()));
+    let folder = into.map_or_else(|| release.join(FOLDER), Path::to_path_buf);
+    let short = manifest.get(..12).unwrap_or_default();
+    let path = folder.join(format!("{target}-{short}-{}.note", signer.name()));
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&path, signed))
         .map_err(|source| Error::File {
@@ -248,6 +258,7 @@ mod tests {
             needed: 2,
             roles: vec!["security".to_owned()],
             valid: a_day(),
+            folder: None,
             approvers: vec![approver(&ada, "sre"), approver(&ben, "security")],
         };
         assert_eq!(approval.faults(), Vec::<String>::new());
@@ -255,14 +266,11 @@ mod tests {
         let holds = |at| approval.check(dir, at).holds;
         assert!(!holds(now));
         // The same person twice, somebody unknown, and another target are not enough.
-        approve(dir, "production", &ada, now).unwrap();
-        approve(dir, "production", &eve, now).unwrap();
-        approve(dir, "staging", &ben, now).unwrap();
-        fs::copy(
-            dir.join("approvals/production-ada.note"),
-            dir.join("approvals/again.note"),
-        )
-        .unwrap();
+        approve(dir, "production", &ada, now, None).unwrap();
+        approve(dir, "production", &eve, now, None).unwrap();
+        approve(dir, "staging", &ben, now, None).unwrap();
+        let again = approve(dir, "production", &ada, now, Some(&dir.join("elsewhere"))).unwrap();
+        fs::copy(again, dir.join("approvals/again.note")).unwrap();
         let check = approval.check(dir, now);
         assert!(!check.holds);
         assert!(
@@ -270,7 +278,14 @@ mod tests {
             "{}",
             check.said
         );
-        approve(dir, "production", &ben, now).unwrap();
+        let elsewhere = dir.join("share");
+        approve(dir, "production", &ben, now, Some(&elsewhere)).unwrap();
+        assert!(!holds(now), "nobody looks there");
+        let approval = Approval {
+            folder: Some(elsewhere),
+            ..approval
+        };
+        let holds = |at| approval.check(dir, at).holds;
         assert!(holds(now));
         let clock = ManualClock::at(now);
         clock.advance(Duration::from_hours(25));
@@ -287,6 +302,7 @@ mod tests {
             needed: 3,
             roles: vec!["security".to_owned()],
             valid: a_day(),
+            folder: None,
             approvers: vec![approver(&ada, "sre"), approver(&ada, "sre")],
         };
         let faults = approval.faults().join("\n");

@@ -34,7 +34,7 @@ slack = "150ms"
 
 pub(super) struct Site {
     pub(super) folder: tempfile::TempDir,
-    url: String,
+    pub(super) url: String,
     haproxy: Child,
     /// An API key that may tell what was done, once there is one.
     key: OnceLock<String>,
@@ -356,16 +356,40 @@ pub(super) struct Report {
     /// Kept connections that were closed without an answer: the client asks again, as RFC 9112 section 9.3.1 has it.
     pub(super) closed: usize,
     pub(super) rate: f64,
+    /// When each was answered since the load began, and how long it took.
+    pub(super) took: Vec<(Duration, Duration)>,
 }
 
-/// Clients that keep their connection, and clients that make a new one each time.
+/// How hard people work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Clients that keep their connection.
+    pub(super) keepers: usize,
+    /// Clients that make a new one each time.
+    pub(super) strangers: usize,
+    /// Between two requests of one client.
+    pub(super) pause: Duration,
+}
+
+impl Pace {
+    /// About 500 requests a second.
+    pub(super) const STEADY: Self = Self {
+        keepers: KEEPERS,
+        strangers: 2,
+        pause: Duration::from_millis(12),
+    };
+}
+
+/// Clients that keep their connection.
 pub(super) const KEEPERS: usize = 6;
-const STRANGERS: usize = 2;
-/// Between two requests of one client.
-const PAUSE: Duration = Duration::from_millis(12);
 
 impl Load {
     pub(super) fn start(url: &str, token: &str) -> Self {
+        Self::at(Pace::STEADY, url, token)
+    }
+
+    pub(super) fn at(pace: Pace, url: &str, token: &str) -> Self {
+        let began = Instant::now();
         let stop = Arc::new(AtomicBool::new(false));
         let done: Arc<Mutex<Report>> = Arc::default();
         let client = |kept: usize| {
@@ -380,30 +404,35 @@ impl Load {
                     .unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     let ask = || http.get(&url).bearer_auth(&token).send();
+                    let asked = Instant::now();
                     let mut answer = ask().await;
                     if kept > 0 && answer.as_ref().is_err_and(was_closed) {
                         done.lock().unwrap().closed += 1;
                         answer = ask().await;
                     }
                     note(&done, answer.map(|answer| answer.status()));
-                    tokio::time::sleep(PAUSE).await;
+                    let took = (began.elapsed(), asked.elapsed());
+                    done.lock().unwrap().took.push(took);
+                    if !pace.pause.is_zero() {
+                        tokio::time::sleep(pace.pause).await;
+                    }
                 }
             })
         };
-        let mut tasks: Vec<_> = (0..KEEPERS).map(|_| client(1)).collect();
-        tasks.extend((0..STRANGERS).map(|_| client(0)));
+        let mut tasks: Vec<_> = (0..pace.keepers).map(|_| client(1)).collect();
+        tasks.extend((0..pace.strangers).map(|_| client(0)));
         Self {
             stop,
             tasks,
             done,
-            began: Instant::now(),
+            began,
         }
     }
 
     /// Once so many requests were answered.
     pub(super) async fn answered(self, count: usize) -> Report {
         while self.done.lock().unwrap().answered < count {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(Pace::STEADY.pause).await;
         }
         self.stop().await
     }

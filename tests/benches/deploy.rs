@@ -1,0 +1,133 @@
+//! Figures of deploys on one host, through the shipped HAProxy configuration, under load: how long each takes, what people
+//! notice, how soon a bad release is seen. Optimised binaries by `HUB_BIN` and `HUBCTL_BIN`; `make bench-deploy` sets them.
+#![expect(dead_code, reason = "what the tests share is more than is measured")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a program that prints figures or fails"
+)]
+
+#[path = "../tests/e2e/deploy/site.rs"]
+mod site;
+#[path = "../tests/e2e/tool.rs"]
+mod tool;
+#[path = "../tests/e2e/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use hub_base::Timestamp;
+use serde_json::Value;
+use site::{Load, Pace, Report, Site};
+use tokio::time::sleep;
+
+/// As many as the machine answers.
+const FULL: Pace = Pace {
+    keepers: 12,
+    strangers: 2,
+    pause: Duration::ZERO,
+};
+/// How long the load runs before anything is changed.
+const BEFORE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() {
+    // Cargo passes `--bench`.
+    for (name, pace) in [
+        ("500 requests a second", Pace::STEADY),
+        ("as many as it answers", FULL),
+    ] {
+        good(name, pace).await;
+    }
+    for fault in ["errors 50", "slow 400", "crash 20"] {
+        bad(fault).await;
+    }
+}
+
+async fn good(name: &str, pace: Pace) {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let second = site.release("1.1.0");
+    let load = Load::at(pace, &site.url, &token);
+    sleep(BEFORE).await;
+    let (_, deploy) = site.deploy(&second).await;
+    let (_, back) = site.run(&["rollback"]).await;
+    let report = load.stop().await;
+    let p99 = |from: Duration, until: Duration| percentile(&report, from, until);
+    let before = p99(Duration::from_secs(1), BEFORE);
+    let during = p99(BEFORE, Duration::MAX);
+    let failed: usize = report.failed.values().sum();
+    println!(
+        "{name}: {:.0} a second; deploy {} s, switch {} s; rollback {} s, switch {} s; started and ready in {} s; {} requests, \
+         {failed} failed, {} asked again; p99 {:.1} ms before, {:.1} ms during ({:.2} times)",
+        report.rate,
+        seconds(&deploy["total_ms"]),
+        seconds(&deploy["switch_ms"]),
+        seconds(&back["total_ms"]),
+        seconds(&back["switch_ms"]),
+        ready(&deploy),
+        report.answered,
+        report.closed,
+        before * 1000.0,
+        during * 1000.0,
+        during / before,
+    );
+}
+
+async fn bad(fault: &str) {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let release = site.faulty(fault);
+    let load = Load::at(Pace::STEADY, &site.url, &token);
+    sleep(Duration::from_secs(2)).await;
+    let (_, outcome) = site.deploy(&release).await;
+    let report = load.stop().await;
+    let entries = outcome["entries"].as_array().unwrap();
+    let at = |step: &str| -> Timestamp {
+        let found = entries.iter().rfind(|entry| entry["step"] == step).unwrap();
+        found["at"].as_str().unwrap().parse().unwrap()
+    };
+    let took = entries.last().unwrap()["took_ms"].as_u64().unwrap();
+    // It got its first request after the smoke test; it was decided when the way back began.
+    let decided = at("roll_back")
+        .since(at("smoke"))
+        .saturating_sub(Duration::from_millis(took));
+    let failed: usize = report.failed.values().sum();
+    println!(
+        "a release with `{fault}` at {:.0} requests a second: decided {:.1} s after its first, all back {} s later; {failed} of {} failed: {}",
+        report.rate,
+        decided.as_secs_f64(),
+        seconds(&outcome["back_ms"]),
+        report.answered,
+        outcome["back"].as_str().unwrap_or("it was not taken back"),
+    );
+}
+
+fn percentile(report: &Report, from: Duration, until: Duration) -> f64 {
+    let within = report
+        .took
+        .iter()
+        .filter(|(at, _)| *at >= from && *at < until);
+    let mut took: Vec<Duration> = within.map(|(_, took)| *took).collect();
+    took.sort_unstable();
+    took.get(took.len() * 99 / 100)
+        .map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+fn seconds(ms: &Value) -> f64 {
+    ms.as_f64()
+        .map_or(f64::NAN, |ms| (ms / 10.0).round() / 100.0)
+}
+
+/// From the start of its process until it was ready, on the migrated database.
+fn ready(outcome: &Value) -> f64 {
+    let steps = outcome["entries"].as_array().unwrap().iter();
+    let steps = steps.filter(|entry| entry["step"] == "start" || entry["step"] == "ready");
+    steps
+        .filter_map(|entry| entry["took_ms"].as_f64())
+        .sum::<f64>()
+        / 1000.0
+}
