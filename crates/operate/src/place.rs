@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hub_base::Timestamp;
+
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
@@ -43,6 +45,26 @@ impl Place {
     /// Where its journal is.
     pub fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// Nobody else deploys here until it is let go. On one host the journal's lock is enough.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`] names who deploys.
+    pub async fn hold(&self, now: Timestamp) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Host(_) => Ok(()),
+            Kind::Cluster(cluster) => cluster.hold(now).await,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn let_go(&self) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Host(_) => Ok(()),
+            Kind::Cluster(cluster) => cluster.let_go().await,
+        }
     }
 
     /// Whether the release holds what runs here: a binary or an image.

@@ -5,6 +5,7 @@
 //! rights. Pods are asked directly, at their own addresses: run it where the pods can be reached.
 
 mod config;
+mod lease;
 mod objects;
 mod scrape;
 
@@ -12,7 +13,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use hub_base::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams, Patch, PatchParams};
@@ -92,6 +95,24 @@ impl Cluster {
     /// [`Error::Release`] if it has no image.
     pub fn fits(&self, release: &Release) -> Result<(), Error> {
         release.image().map(drop)
+    }
+
+    /// Takes the cluster's Lease: nobody else deploys until it is given back.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`] names who deploys.
+    pub async fn hold(&self, now: Timestamp) -> Result<(), Error> {
+        lease::take(&self.leases(), &self.config, now).await
+    }
+
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn let_go(&self) -> Result<(), Error> {
+        lease::give_back(&self.leases(), &self.config).await
+    }
+
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.config.namespace)
     }
 
     fn place(&self) -> Where<'_> {

@@ -198,6 +198,17 @@ async fn answer(
         "patch" => {
             let patch: Value = serde_json::from_slice(&body).unwrap();
             let form = headers.get("content-type").unwrap().to_str().unwrap();
+            // A patch that names a version is for that version only.
+            let version = patch["metadata"]["resourceVersion"].clone();
+            let current = api
+                .objects
+                .lock()
+                .unwrap()
+                .get(&key)
+                .map(|object| object["metadata"]["resourceVersion"].clone());
+            if !version.is_null() && current.is_some_and(|current| current != version) {
+                return status(StatusCode::CONFLICT, "Conflict", &key);
+            }
             let is_strategic = form.starts_with("application/strategic-merge-patch");
             let changed = api.change(&key, |object| merge(object, &patch, is_strategic));
             changed.map_or_else(missing, |object| axum::Json(object).into_response())

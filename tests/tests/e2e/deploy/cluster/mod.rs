@@ -71,10 +71,14 @@ fn objects() -> Vec<(&'static str, Value)> {
             "spec": {"selector": {"app.kubernetes.io/name": "security-hub", "hub.security/colour": colour}},
         })
     };
+    let lease = json!({
+        "kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": {"name": "security-hub-deploy"},
+    });
     let container = json!({"name": "migrate", "image": "none", "args": ["migrate"]});
     vec![
         ("deployments/security-hub-blue", deployment("blue")),
         ("deployments/security-hub-green", deployment("green")),
+        ("leases/security-hub-deploy", lease),
         ("services/security-hub", service("security-hub", "blue")),
         (
             "services/security-hub-preview",
@@ -306,6 +310,12 @@ async fn on_kubernetes_a_deploy_and_its_rollback_cost_nobody_a_request_whole_mac
     assert_eq!(world.live().await, "1.0.0");
     assert_eq!(world.selector("security-hub"), "blue");
     unharmed(&load.stop().await);
+    let lease = world.api.objects.lock().unwrap()["leases/security-hub-deploy"].clone();
+    assert_eq!(
+        lease["spec"]["holderIdentity"],
+        Value::Null,
+        "it was given back: {lease}"
+    );
     // The shipped Role is enough, to the last request.
     assert_eq!(*world.api.denied.lock().unwrap(), Vec::<String>::new());
 }
@@ -340,6 +350,34 @@ async fn on_kubernetes_a_release_whose_pods_crash_takes_itself_back_whole_machin
 #[tokio::test(flavor = "multi_thread")]
 async fn on_kubernetes_a_release_that_fails_requests_takes_itself_back_whole_machine() {
     takes_itself_back("errors 20", "requests failed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_one_deploys_at_a_time() {
+    let world = World::new().await;
+    let now = hub_base::Clock::now(&hub_base::SystemClock).to_string();
+    world
+        .api
+        .objects
+        .lock()
+        .unwrap()
+        .get_mut("leases/security-hub-deploy")
+        .unwrap()["spec"] = json!({
+        "holderIdentity": "runner-7:/var/lib/deploys", "leaseDurationSeconds": 3600, "renewTime": now,
+    });
+    let first = world.good("1.0.0");
+    let (code, said) = world.deploy(&first).await;
+    assert_eq!(code, 4, "{said}");
+    assert!(
+        said.to_string()
+            .contains("runner-7:/var/lib/deploys deploys here right now"),
+        "{said}"
+    );
+    // Nothing was begun.
+    let replicas =
+        world.api.objects.lock().unwrap()["deployments/security-hub-blue"]["spec"]["replicas"]
+            .clone();
+    assert_eq!(replicas, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

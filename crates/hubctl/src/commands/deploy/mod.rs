@@ -1,21 +1,20 @@
 //! Bringing a release into production, and taking it back.
 
+mod display;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use hub_base::{Clock as _, SystemClock};
-use hub_operate::deploy::{
-    Check, Engine, Entry, Figures, Journal, Journey, Observer, Outcome, Standing, Target as _,
-};
+use hub_operate::deploy::{Check, Engine, Journal, Journey, Target as _};
 use hub_operate::records::Record;
 use hub_operate::{Config, Error, Place, Release};
-use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use self::display::{Progress, ended, gates, line, rows, shown};
 use super::release::parse;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -84,6 +83,13 @@ impl Site {
         }
     }
 
+    /// Lets others deploy. It ends by itself where that fails.
+    async fn let_go(&self, output: &Output) {
+        if let Err(error) = self.target.let_go().await {
+            output.note(&error.to_string());
+        }
+    }
+
     fn engine<'a>(
         &'a mut self,
         journal: &'a mut Journal,
@@ -148,10 +154,12 @@ impl Deploy {
             let begun = engine.plan("deploy", &release).await?;
             site.notify(&begun, output).await;
         }
+        site.target.hold(SystemClock.now()).await?;
         let outcome = site
             .engine(&mut journal, aborts()?, checks)
             .deploy(&release)
             .await;
+        site.let_go(output).await;
         let outcome = outcome.map_err(resumable)?;
         site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
@@ -174,6 +182,7 @@ impl Rollback {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
+        site.target.hold(SystemClock.now()).await?;
         let outcome = if journal.current().is_some() && self.to.is_none() {
             let why = "the operator took it back";
             site.engine(&mut journal, never(), Vec::new())
@@ -189,6 +198,7 @@ impl Rollback {
                 .return_to(&release)
                 .await
         };
+        site.let_go(output).await;
         let outcome = outcome.map_err(resumable)?;
         site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
@@ -222,7 +232,10 @@ impl Migrate {
                 waiting.stage.to_string(),
             )));
         }
-        let said = site.target.migrate(&release).await?;
+        site.target.hold(SystemClock.now()).await?;
+        let said = site.target.migrate(&release).await;
+        site.let_go(output).await;
+        let said = said?;
         if output.json {
             output.document(&json!({"release": release.name(), "said": said}))?;
         } else {
@@ -283,77 +296,6 @@ impl Status {
     }
 }
 
-fn rows(standing: &[Standing]) -> Vec<Vec<String>> {
-    let row = |colour: &Standing| {
-        vec![
-            colour.colour.to_string(),
-            colour.release.clone().unwrap_or_default(),
-            format!("{} %", colour.share),
-            if colour.is_up { "yes" } else { "no" }.to_owned(),
-        ]
-    };
-    standing.iter().map(row).collect()
-}
-
-fn line(journey: &Journey) -> Vec<String> {
-    vec![
-        journey.began.to_string(),
-        journey.kind.clone(),
-        journey.to.name.clone(),
-        journey.outcome.clone().unwrap_or_default(),
-        journey.back.clone().unwrap_or_default(),
-    ]
-}
-
-fn gates(output: &Output, checks: &[Check]) -> Result<(), Failure> {
-    let rows = checks.iter().map(|check| {
-        let word = if check.holds { "holds" } else { "FAILS" };
-        vec![
-            check.gate.to_owned(),
-            output.verdict(check.holds, word),
-            check.said.clone(),
-        ]
-    });
-    output.table(&["Gate", "", "What was found"], rows.collect())
-}
-
-fn shown(
-    output: &Output,
-    plan: &Journey,
-    checks: &[Check],
-    policy: &hub_operate::deploy::Policy,
-) -> Result<(), Failure> {
-    if output.json {
-        return output.document(&json!({"plan": plan, "checks": checks, "policy": policy}));
-    }
-    gates(output, checks)?;
-    let from = plan
-        .from
-        .as_ref()
-        .map_or("nothing", |from| from.name.as_str());
-    let steps: Vec<String> = policy
-        .steps
-        .iter()
-        .map(|share| format!("{share} %"))
-        .collect();
-    output.line(&format!(
-        "1. migrate the database to {to} (expand only)\n\
-         2. start {to} as {colour}, wait until it is ready (at most {ready:?}), smoke test\n\
-         3. shift the traffic from {from}: {steps}, each watched for {step:?}\n\
-         4. watch it with all the traffic for {bake:?}\n\
-         5. stop {other} after at most {drain:?}\n\
-         Worse at any step: all the traffic returns to {other}, {colour} is stopped.",
-        to = plan.to.name,
-        colour = plan.colour,
-        other = plan.colour.other(),
-        ready = policy.ready,
-        steps = steps.join(" → "),
-        step = policy.step,
-        bake = policy.bake,
-        drain = policy.drain,
-    ))
-}
-
 /// Tells the hub's ledger what ended. What cannot be told now is told after the next operation: the hub may be the very
 /// thing that is down.
 async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(), Failure> {
@@ -383,34 +325,6 @@ async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(),
         journal.tell(&journey)?;
     }
     Ok(())
-}
-
-fn ended(output: &Output, outcome: Outcome) -> Result<Exit, Failure> {
-    let good = outcome.is_deployed();
-    if output.json {
-        output.document(&outcome)?;
-    } else {
-        let seconds = |ms: Option<u64>| {
-            ms.map_or_else(
-                || "–".to_owned(),
-                |ms| format!("{:.1} s", ms as f64 / 1000.0),
-            )
-        };
-        let word = output.verdict(good, if good { "deployed" } else { "taken back" });
-        let total = seconds(Some(outcome.total_ms));
-        let name = &outcome.journey.to.name;
-        output.line(&match &outcome.journey.back {
-            None => format!(
-                "{word}: {name} in {total}, the switch took {}",
-                seconds(outcome.switch_ms)
-            ),
-            Some(why) => format!(
-                "{word}: {name} in {total}, the old release had all the traffic again after {}: {why}",
-                seconds(outcome.back_ms)
-            ),
-        })?;
-    }
-    Ok(if good { Exit::Done } else { Exit::No })
 }
 
 fn resumable(error: Error) -> Failure {
@@ -444,43 +358,4 @@ fn aborts() -> Result<watch::Receiver<bool>, Failure> {
         std::future::pending::<()>().await;
     });
     Ok(receive)
-}
-
-/// Progress on standard error: a line for each step; on a terminal the figures of the share that is watched.
-struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    fn new() -> Self {
-        Self(Output::is_live().then(ProgressBar::new_spinner))
-    }
-}
-
-impl Observer for Progress {
-    fn did(&self, entry: &Entry) {
-        let text = format!(
-            "{:<10} {} ({:.1} s)",
-            entry.step,
-            entry.said,
-            entry.took_ms as f64 / 1000.0
-        );
-        match &self.0 {
-            Some(bar) => bar.println(text),
-            None => Output::new(false).note(&text),
-        }
-    }
-
-    fn watches(&self, share: u8, left: Duration, new: &Figures, old: &Figures) {
-        let Some(bar) = &self.0 else { return };
-        bar.set_message(format!(
-            "{share} %, {} s left · new: {} requests, {} errors, p95 {} ms · old: {}, {}, {} ms",
-            left.as_secs(),
-            new.requests,
-            new.errors,
-            new.p95,
-            old.requests,
-            old.errors,
-            old.p95
-        ));
-        bar.tick();
-    }
 }
