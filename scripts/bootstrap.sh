@@ -69,6 +69,7 @@ fi
 if [ "$want" = verify ]; then
   need python3 python3-venv
   need npm npm
+  need java default-jre-headless
   need openssl openssl
   need file file
   need buildah buildah
@@ -113,9 +114,9 @@ if [ "${#packages[@]}" -gt 0 ]; then
     printf 'create_main_cluster = false\n' |
       "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
   fi
-  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get -o Acquire::Retries=3 update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o Dpkg::Options::=--force-confold "${packages[@]}"
+    -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "${packages[@]}"
 fi
 
 for tool in "${tools[@]}"; do

@@ -15,8 +15,8 @@ if [ ! -x "$place/security-hub" ]; then
   rm -rf "$target/previous"
   mkdir -p "$place/src"
   git archive --format=tar "$before" | tar -x -C "$place/src"
-  # What it depends on is mostly built already: the folder of what is built is the same.
-  (cd "$place/src" && CARGO_TARGET_DIR=$target cargo build --quiet --locked --bin security-hub -p security-hub) >&2
+  # What it depends on is built already, with the same features: the folder of what is built is the same.
+  (cd "$place/src" && CARGO_TARGET_DIR=$target cargo build --quiet --locked --workspace --bin security-hub) >&2
   mv "$target/debug/security-hub" "$place/security-hub"
   rm -rf "$place/src"
 fi

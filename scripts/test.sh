@@ -3,16 +3,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# First, for it leaves its own server where this one's goes.
+cargo build --workspace --bins --locked
+# It leaves its own server where this one's was.
 HUB_PREVIOUS_BIN=$(scripts/previous.sh)
 [ -z "$HUB_PREVIOUS_BIN" ] || export HUB_PREVIOUS_BIN
-cargo build --workspace --bins --locked
+cargo build --workspace --bins --locked --quiet
 # The tests run these; without it each would ask cargo again.
 target=${CARGO_TARGET_DIR:-$PWD/target}
 export HUB_BIN=$target/debug/security-hub HUBCTL_BIN=$target/debug/hubctl
 # Debian 12 has no kubectl that knows kustomize; `make verify-kubernetes` insists on one.
 if command -v kubectl >/dev/null; then
-  cargo test --quiet --locked -p hub-e2e --test kubernetes
+  cargo test --quiet --locked --workspace --test kubernetes
 else
   printf 'SKIPPED, since there is no kubectl here: tests/tests/kubernetes (rules over the Kubernetes overlays)\n' >&2
 fi

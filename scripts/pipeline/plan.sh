@@ -7,6 +7,10 @@ environment=${ENVIRONMENT:?production, staging or development}
 place=infrastructure/terraform/environments/$environment
 terraform -chdir="$place" init -input=false -backend-config="bucket=${STATE_BUCKET:?the bucket with the state}"
 terraform -chdir="$place" plan -input=false -lock-timeout=5m -out=saved.tfplan
+# The plan itself may hold secrets: it stays on the runner, for whoever applies it; people read the text.
+if [ -n "${PLANS:-}" ]; then
+  install -D -m 0600 "$place/saved.tfplan" "$PLANS/$environment-$(git rev-parse --short=12 HEAD).tfplan"
+fi
 terraform -chdir="$place" show -no-color saved.tfplan >"$place/saved.tfplan.txt"
 terraform -chdir="$place" show -json saved.tfplan | python3 -c '
 import json, sys

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${IMAGE:?the image by digest: registry/name@sha256:…}" "${RELEASE_KEY:?file with the key that seals releases}"
+[[ $IMAGE =~ ^[^[:space:]]+@sha256:[0-9a-f]{64}$ ]] || { printf 'release: %s is no image by digest\n' "$IMAGE" >&2; exit 2; }
 out=dist/release
 rm -rf "$out"
 mkdir -p "$out"
@@ -13,8 +14,14 @@ mv sbom.cdx.json "$out/"
 cargo audit --json >"$out/audit.json" || [ -s "$out/audit.json" ]
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 commit=$(git rev-parse HEAD)
-# Built by whom, from what: where the registry keeps provenance, it is asked.
-if command -v gh >/dev/null && [ -n "${GH_TOKEN:-}" ]; then
-  gh attestation verify "oci://$IMAGE" --owner "${GITHUB_REPOSITORY_OWNER:?}"
+# Built by whom, from what: by our pipeline, on the main branch, from the commit that stands here. Nothing is sealed without.
+if [ -n "${GITHUB_ACTIONS:-}" ]; then
+  gh attestation verify "oci://$IMAGE" --repo "$GITHUB_REPOSITORY" --source-ref refs/heads/main --source-digest "$commit" \
+    --signer-workflow "$GITHUB_REPOSITORY/.github/workflows/ci.yml" --deny-self-hosted-runners
+elif [ -n "${COSIGN_KEY:-}" ]; then
+  cosign verify --key "$COSIGN_KEY" --annotations "commit=$commit" "$IMAGE" >/dev/null
+else
+  cosign verify --certificate-identity "${COSIGN_IDENTITY:?who signs images}" --certificate-oidc-issuer "${COSIGN_ISSUER:?}" \
+    --annotations "commit=$commit" "$IMAGE" >/dev/null
 fi
 hubctl release seal "$out" --named "$version" --commit "$commit" --key "$RELEASE_KEY"

@@ -42,7 +42,7 @@ async fn main() {
     ] {
         good(name, pace).await;
     }
-    for fault in ["errors 50", "slow 400", "crash 20"] {
+    for fault in ["errors 50", "slow 400", "crash 4"] {
         bad(fault).await;
     }
 }
