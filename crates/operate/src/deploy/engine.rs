@@ -312,8 +312,9 @@ impl<T: Target> Engine<'_, T> {
         let colour = journey.colour;
         let began = Instant::now();
         let counts = self.target.counts().await?;
-        let mut judge =
-            Judge::new(colour, self.policy.tolerance.clone(), counts).beside(before.clone());
+        let mut judge = Judge::new(colour, self.policy.tolerance.clone(), counts)
+            .against(self.policy.objective.clone())
+            .beside(before.clone());
         let mut verdict = Verdict::Inconclusive;
         while began.elapsed() < span {
             let look = self.policy.look;

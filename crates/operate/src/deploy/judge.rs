@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::policy::Tolerance;
+use super::policy::{Objective, Tolerance};
 use super::{Colour, Counts};
 
 /// What an operator's own request to the new colour found.
@@ -30,11 +30,14 @@ pub enum Verdict {
 pub struct Judge {
     new: Colour,
     tolerance: Tolerance,
+    objective: Option<Objective>,
     since: [Counts; 2],
     now: [Counts; 2],
     latencies: [Recent; 2],
     /// Looks in a row that found it slow.
     slow: u32,
+    /// Looks in a row that found it away from the objective.
+    away: u32,
     failed_probes: u32,
     probes: u32,
     /// What the old release did while it last had traffic.
@@ -46,10 +49,12 @@ impl Judge {
         Self {
             new,
             tolerance,
+            objective: None,
             now: at.clone(),
             since: at,
             latencies: [Recent::default(), Recent::default()],
             slow: 0,
+            away: 0,
             failed_probes: 0,
             probes: 0,
             before: None,
@@ -59,6 +64,12 @@ impl Judge {
     /// Compares with these figures of the old release while it has too few of its own.
     pub fn beside(mut self, before: Option<Figures>) -> Self {
         self.before = before;
+        self
+    }
+
+    /// Holds it to the objective too, whatever the old release does.
+    pub fn against(mut self, objective: Option<Objective>) -> Self {
+        self.objective = objective;
         self
     }
 
@@ -105,6 +116,9 @@ impl Judge {
                 100.0 * old.error_rate()
             ));
         }
+        if let Some(why) = self.is_away(&new) {
+            return Verdict::Bad(why);
+        }
         if new.timed < self.tolerance.fewest_requests {
             return Verdict::Inconclusive;
         }
@@ -127,6 +141,38 @@ impl Judge {
         Verdict::Good
     }
 
+    /// What is wrong by the objective, if it is: errors at once, slowness and saturation after some looks in a row.
+    fn is_away(&mut self, new: &Figures) -> Option<String> {
+        let objective = self.objective.as_ref()?;
+        let burn = new.error_rate() / objective.errors;
+        if new.errors >= self.tolerance.fewest_errors && burn > objective.burn {
+            return Some(format!(
+                "{} of {} requests failed: the error budget is spent {burn:.0} times as fast as it lasts, {} is allowed",
+                new.errors, new.requests, objective.burn
+            ));
+        }
+        let slow = new.timed >= self.tolerance.fewest_requests
+            && u128::from(new.p95) > objective.latency.as_millis();
+        let full = new.in_progress > objective.in_progress;
+        self.away = if slow || full { self.away + 1 } else { 0 };
+        if self.away < self.tolerance.patience {
+            return None;
+        }
+        Some(if full {
+            let most = objective.in_progress;
+            format!(
+                "it is saturated: {} requests in progress, {most} are allowed",
+                new.in_progress
+            )
+        } else {
+            let most = objective.latency.as_millis();
+            format!(
+                "the 95th percentile of its answers is {} ms, the objective is {most} ms",
+                new.p95
+            )
+        })
+    }
+
     /// What one colour did in this step.
     pub fn figures(&self, colour: Colour) -> Figures {
         let [blue, green] = [0, 1].map(|at| {
@@ -141,6 +187,7 @@ impl Judge {
                 // A request whose answer a retry hid is counted with the one that answered it.
                 requests: now.requests.saturating_sub(since.requests).max(errors),
                 errors,
+                in_progress: now.in_progress,
                 timed: latencies.seen,
                 p95: percentile(latencies.values(), 0.95),
             }
@@ -162,6 +209,9 @@ impl Judge {
 pub struct Figures {
     pub requests: u64,
     pub errors: u64,
+    /// At the last look.
+    #[serde(default)]
+    pub in_progress: u64,
     /// Requests whose time is known.
     pub timed: u64,
     /// Milliseconds.
@@ -276,6 +326,38 @@ mod tests {
             judged(counts(1000, 40, 10, 960), counts(100, 4, 10, 96)),
             Verdict::Good
         );
+    }
+
+    #[test]
+    fn the_objective_holds_whatever_the_old_release_does() {
+        let against = |new: Counts| {
+            let nothing = [Counts::default(), Counts::default()];
+            let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing)
+                .against(Some(Objective::default()));
+            // The old one is as bad.
+            let looks = (0..Tolerance::default().patience)
+                .map(|_| judge.see([new.clone(), new.clone()], &Probe::Answered));
+            looks.last().unwrap()
+        };
+        let busy = |in_progress| Counts {
+            in_progress,
+            ..counts(1000, 0, 10, 1000)
+        };
+        for (new, why) in [
+            (counts(1000, 20, 10, 980), "20 times as fast as it lasts"),
+            (
+                counts(1000, 0, 900, 1000),
+                "is 900 ms, the objective is 500 ms",
+            ),
+            (busy(1001), "it is saturated: 1001 requests"),
+        ] {
+            match against(new) {
+                Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
+                other => panic!("{why}: {other:?}"),
+            }
+        }
+        assert_eq!(against(counts(1000, 10, 400, 990)), Verdict::Good);
+        assert_eq!(against(busy(1000)), Verdict::Good);
     }
 
     #[test]

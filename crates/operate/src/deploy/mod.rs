@@ -22,7 +22,7 @@ pub use engine::{Engine, Observer, Outcome};
 pub use gates::{Check, Freeze, Gates};
 pub use journal::{Entry, Held, Journal, Journey, Stage};
 pub use judge::{Figures, Judge, Probe, Verdict};
-pub use policy::{Policy, Tolerance};
+pub use policy::{Objective, Policy, Tolerance};
 
 /// One of the two places where a release can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

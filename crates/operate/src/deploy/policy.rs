@@ -27,6 +27,23 @@ pub struct Policy {
     #[serde(with = "span")]
     pub look: Duration,
     pub tolerance: Tolerance,
+    /// What must hold whatever the old release does.
+    pub objective: Option<Objective>,
+}
+
+/// The service's objective (SLO), and how far a new release may be from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// Requests that may fail, as a fraction: 0.001 is three nines.
+    pub errors: f64,
+    /// How many times as fast as it lasts the error budget may be spent; 14.4 spends 2 % of a month's in an hour.
+    pub burn: f64,
+    /// The 95th percentile at most.
+    #[serde(with = "span")]
+    pub latency: Duration,
+    /// Requests in progress at most, where the load balancer counts them: beyond it the release is saturated.
+    pub in_progress: u64,
 }
 
 /// How much worse than the old release the new one may be.
@@ -60,6 +77,18 @@ impl Default for Policy {
             drain: Duration::from_secs(30),
             look: Duration::from_millis(500),
             tolerance: Tolerance::default(),
+            objective: None,
+        }
+    }
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self {
+            errors: 0.001,
+            burn: 14.4,
+            latency: Duration::from_millis(500),
+            in_progress: 1000,
         }
     }
 }
@@ -95,6 +124,14 @@ impl Policy {
         }
         if tolerance.patience == 0 || tolerance.lost == 0 {
             faults.push("tolerance.patience, tolerance.lost: must be at least 1".to_owned());
+        }
+        if let Some(objective) = &self.objective {
+            if !(0.000_001..=0.5).contains(&objective.errors) {
+                faults.push("objective.errors: must be from 0.000001 to 0.5".to_owned());
+            }
+            if !(1.0..=1000.0).contains(&objective.burn) {
+                faults.push("objective.burn: must be from 1 to 1000".to_owned());
+            }
         }
         if !(1.0..=100.0).contains(&tolerance.slower) {
             faults.push("tolerance.slower: must be from 1 to 100".to_owned());

@@ -66,6 +66,36 @@ async fn up_down_up_equals_up() {
 }
 
 #[tokio::test]
+async fn a_way_back_and_up_again_keeps_what_earlier_migrations_hold() {
+    let db = hub_testkit::database().await;
+    let endpoints = db.endpoints();
+    for slug in ["brightwater", "acme"] {
+        hub_testkit::tenant(&db.store(), slug).await;
+    }
+    let mut owner = PgConnection::connect(&db.url_superuser).await.unwrap();
+    let before = catalogue(&db.url_owner).await;
+    let newest = migrate::MIGRATIONS.len();
+    for target in (1..newest).rev() {
+        migrate::revert(&endpoints, i32::try_from(target).unwrap())
+            .await
+            .unwrap();
+        let up = migrate::run(&endpoints).await.unwrap();
+        assert_eq!(up.len(), newest - target);
+        let tenants: Vec<(String,)> = sqlx::query_as("select slug from tenant order by slug")
+            .fetch_all(&mut owner)
+            .await
+            .unwrap();
+        let tenants: Vec<&str> = tenants.iter().map(|(slug,)| slug.as_str()).collect();
+        assert_eq!(
+            tenants,
+            ["acme", "brightwater", "system"],
+            "back to {target}"
+        );
+    }
+    assert_eq!(catalogue(&db.url_owner).await, before);
+}
+
+#[tokio::test]
 async fn eight_replicas_start_at_once_and_one_of_them_migrates() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();
