@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 
 cargo build --workspace --bins --locked
 # It leaves its own server where this one's was.
-HUB_PREVIOUS_BIN=$(scripts/previous.sh)
-[ -z "$HUB_PREVIOUS_BIN" ] || export HUB_PREVIOUS_BIN
+PREVIOUS_HUB_BIN=$(scripts/previous.sh)
+[ -z "$PREVIOUS_HUB_BIN" ] || export PREVIOUS_HUB_BIN
 cargo build --workspace --bins --locked --quiet
 # The tests run these; without it each would ask cargo again.
 target=${CARGO_TARGET_DIR:-$PWD/target}

@@ -12,9 +12,9 @@ use crate::world::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_release_before_and_this_one_serve_on_one_schema_whole_machine() {
-    let Some(previous) = std::env::var_os("HUB_PREVIOUS_BIN").map(PathBuf::from) else {
+    let Some(previous) = std::env::var_os("PREVIOUS_HUB_BIN").map(PathBuf::from) else {
         eprintln!(
-            "SKIPPED: HUB_PREVIOUS_BIN is not set; scripts/previous.sh builds that server where git has its commit"
+            "SKIPPED: PREVIOUS_HUB_BIN is not set; scripts/previous.sh builds that server where git has its commit"
         );
         return;
     };
