@@ -83,8 +83,11 @@ impl Site {
         }
     }
 
-    /// Lets others deploy. It ends by itself where that fails.
-    async fn let_go(&self, output: &Output) {
+    /// Lets others deploy, unless something is left half done here. The hold ends by itself where this fails.
+    async fn let_go(&self, journal: &Journal, output: &Output) {
+        if journal.current().is_some() {
+            return;
+        }
         if let Err(error) = self.target.let_go().await {
             output.note(&error.to_string());
         }
@@ -149,17 +152,17 @@ impl Deploy {
         }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
+        site.target.hold(SystemClock.now()).await?;
         if journal.current().is_none() {
             let mut engine = site.engine(&mut journal, never(), Vec::new());
             let begun = engine.plan("deploy", &release).await?;
             site.notify(&begun, output).await;
         }
-        site.target.hold(SystemClock.now()).await?;
         let outcome = site
             .engine(&mut journal, aborts()?, checks)
             .deploy(&release)
             .await;
-        site.let_go(output).await;
+        site.let_go(&journal, output).await;
         let outcome = outcome.map_err(resumable)?;
         site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
@@ -198,7 +201,7 @@ impl Rollback {
                 .return_to(&release)
                 .await
         };
-        site.let_go(output).await;
+        site.let_go(&journal, output).await;
         let outcome = outcome.map_err(resumable)?;
         site.notify(&outcome.journey, output).await;
         tell(client, &journal, output).await?;
@@ -234,7 +237,7 @@ impl Migrate {
         }
         site.target.hold(SystemClock.now()).await?;
         let said = site.target.migrate(&release).await;
-        site.let_go(output).await;
+        site.let_go(&journal, output).await;
         let said = said?;
         if output.json {
             output.document(&json!({"release": release.name(), "said": said}))?;
