@@ -21,3 +21,14 @@ pub enum ErrorKind {
     /// Our fault.
     Internal,
 }
+
+/// An error with all its causes: `outer: inner: innermost`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -12,7 +12,7 @@ pub mod principal;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use duration::HumanDuration;
-pub use error::ErrorKind;
+pub use error::{ErrorKind, chain};
 pub use id::{
     ActionId, ApiKeyId, BatchId, BlockId, EntryId, EvidenceId, FindingId, IncidentId, OperationId,
     RequestId, SessionId, TenantId, UserId,

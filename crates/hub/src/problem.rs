@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use hub_base::ErrorKind;
+use hub_base::{ErrorKind, chain};
 use serde_json::json;
 
 /// What the `type` of a problem begins with.
@@ -170,17 +170,6 @@ impl Problem {
     pub(crate) fn words(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.title)
     }
-}
-
-/// `outer: inner: innermost`.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

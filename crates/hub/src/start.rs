@@ -99,7 +99,7 @@ impl Database {
         if let Some(cluster) = self.cluster
             && let Err(error) = cluster.stop().await
         {
-            tracing::error!(error = %crate::problem::chain(&error), "the private database did not stop in good order");
+            tracing::error!(error = %hub_base::chain(&error), "the private database did not stop in good order");
         }
     }
 }

@@ -11,6 +11,7 @@ mod error;
 pub mod local;
 pub mod notify;
 mod place;
+mod program;
 pub mod records;
 pub mod release;
 mod smoke;

@@ -143,7 +143,7 @@ impl AccessLog {
             match ingest::append(&cx, &batch).await {
                 Ok(receipt) => metrics.events_ingested(u64::from(receipt.accepted)),
                 Err(error) => {
-                    tracing::warn!(error = %crate::problem::chain(&error), "access events wait for the database");
+                    tracing::warn!(error = %hub_base::chain(&error), "access events wait for the database");
                     self.put_back(tallies, metrics);
                 }
             }

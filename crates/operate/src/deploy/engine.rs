@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub_base::{Clock, OperationId};
+use hub_base::{Clock, OperationId, chain};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -453,14 +453,4 @@ fn stuck(journey: &Journey, error: &Error) -> Error {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

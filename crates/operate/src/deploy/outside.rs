@@ -2,13 +2,13 @@
 //!
 //! Who cannot be asked has not agreed: a gate without an answer fails.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use hub_base::{HumanDuration, Timestamp};
 use serde::Deserialize;
 
 use super::Check;
+use crate::program::{run, succeeded};
 
 /// For an answer.
 const ASK: Duration = Duration::from_secs(10);
@@ -78,19 +78,10 @@ impl Backup {
     async fn told(&self) -> Result<String, String> {
         let (program, arguments) = self.command.split_first().ok_or("no command")?;
         let mut command = tokio::process::Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(ASK, command.output())
-            .await
-            .map_err(|_| format!("{program} did not answer within {ASK:?}"))?
-            .map_err(|error| format!("{program} could not be started: {error}"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{program} failed: {}", said.trim()));
-        }
-        String::from_utf8(output.stdout).map_err(|_| format!("{program} gave no text"))
+        command.args(arguments);
+        let output = run(command, ASK).await;
+        let told = output.and_then(|output| succeeded(program, output));
+        told.map_err(|error| hub_base::chain(&error))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Colours as services of a compose file. What runs is asked of the container engine.
 
 use std::path::PathBuf;
-use std::process::Output;
 use std::time::Duration;
 
 use tokio::process::Command;
 
 use crate::deploy::Colour;
 use crate::error::Error;
+use crate::program::{run, succeeded};
 use crate::release::Release;
 
 use super::config::Compose;
@@ -30,6 +30,11 @@ impl Services {
         Self { compose }
     }
 
+    /// A verb of the engine, as errors call it.
+    fn name(&self, verb: &str) -> String {
+        format!("{} {verb}", self.compose.engine)
+    }
+
     fn container(colour: Colour) -> String {
         format!("security-hub-{colour}")
     }
@@ -45,7 +50,7 @@ impl Services {
         if !output.status.success() && said.contains("no such") {
             return Ok(None);
         }
-        let told = succeeded(&self.compose.engine, "inspect", output)?;
+        let told = succeeded(&self.name("inspect"), output)?;
         Ok(match told.trim().split_once(' ') {
             Some(("true", dir)) => Some(PathBuf::from(dir)),
             _ => None,
@@ -73,7 +78,7 @@ impl Services {
             .args(["run", "--rm", "--no-deps", "-T", "migrate"])
             .env("HUB_MIGRATE_IMAGE", release.image()?);
         let output = run(command, MIGRATE).await?;
-        succeeded("compose", "run migrate", output).map(drop)
+        succeeded("compose run migrate", output).map(drop)
     }
 
     pub(super) async fn start(&self, colour: Colour, release: &Release) -> Result<(), Error> {
@@ -87,7 +92,7 @@ impl Services {
             .env(format!("HUB_{name}_IMAGE"), release.image()?)
             .env(format!("HUB_{name}_RELEASE"), &release.dir);
         let output = run(command, PULL).await?;
-        succeeded("compose", "up", output).map(drop)
+        succeeded("compose up", output).map(drop)
     }
 
     pub(super) async fn stop(&self, colour: Colour, limit: Duration) -> Result<(), Error> {
@@ -96,7 +101,7 @@ impl Services {
             command.args(["stop", "--time", &limit.as_secs().to_string()]);
             command.arg(Self::container(colour));
             let output = run(command, limit + ASK).await?;
-            succeeded(&self.compose.engine, "stop", output)?;
+            succeeded(&self.name("stop"), output)?;
         }
         // It stays, stopped, for whoever wants to read its log; the next start removes it.
         Ok(())
@@ -110,39 +115,11 @@ impl Services {
         if !output.status.success() && said.contains("no such") {
             return Ok(());
         }
-        succeeded(&self.compose.engine, "rm", output).map(drop)
+        succeeded(&self.name("rm"), output).map(drop)
     }
 
     pub(super) fn ended(&self, colour: Colour) -> String {
         let (engine, name) = (&self.compose.engine, Self::container(colour));
         format!("its container ended; see `{engine} logs {name}`")
     }
-}
-
-async fn run(mut command: Command, limit: Duration) -> Result<Output, Error> {
-    let program = PathBuf::from(command.as_std().get_program());
-    command
-        .kill_on_drop(true)
-        .stdin(std::process::Stdio::null());
-    tokio::time::timeout(limit, command.output())
-        .await
-        .map_err(|_| Error::Late {
-            what: program.display().to_string(),
-            limit,
-        })?
-        .map_err(|source| Error::Start(program, source))
-}
-
-/// What it said, or its last words if it failed.
-fn succeeded(program: &str, verb: &str, output: Output) -> Result<String, Error> {
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(3).collect();
-    Err(Error::Failed {
-        program: format!("{program} {verb}"),
-        status: output.status.to_string(),
-        said: last.into_iter().rev().collect::<Vec<_>>().join(" · "),
-    })
 }

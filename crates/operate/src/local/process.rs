@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
+use crate::program;
 use crate::release::SERVER;
 
 /// A server that runs.
@@ -87,31 +88,13 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Runs it to its end; what it said if it failed.
+    /// Runs it to its end; what it said.
     pub(crate) async fn run(&self, limit: Duration) -> Result<String, Error> {
-        let program = || {
-            let verb = self.arguments.first().map_or("", String::as_str);
-            format!("{} {verb}", self.program.display())
-        };
-        let mut command = tokio::process::Command::from(self.command());
-        command.kill_on_drop(true);
-        let output = tokio::time::timeout(limit, command.output())
-            .await
-            .map_err(|_| Error::Late {
-                what: program(),
-                limit,
-            })?
-            .map_err(|source| Error::Start(self.program.clone(), source))?;
+        let output = program::run(self.command().into(), limit).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() {
-            return Ok(said);
-        }
-        let last: Vec<&str> = said.lines().rev().take(3).collect();
-        Err(Error::Failed {
-            program: program(),
-            status: output.status.to_string(),
-            said: last.into_iter().rev().collect::<Vec<_>>().join(" · "),
-        })
+        let verb = self.arguments.first().map_or("", String::as_str);
+        let name = format!("{} {verb}", self.program.display());
+        program::succeeded(&name, output).map(|_| said)
     }
 }
 

@@ -21,7 +21,6 @@ use crate::config::RespondConfig;
 pub(crate) use contain::parse_network;
 pub use manual::{Request, apply_manual};
 pub use release::{expire, release};
-pub(crate) use run::chain;
 pub use run::run_pending;
 
 /// What can be done.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hub_base::TenantId;
+use hub_base::{TenantId, chain};
 use hub_events::{Act, Class, Outcome as Status, Severity, Subject};
 use hub_store::{Cx, Store, WriteTx};
 use serde_json::json;
@@ -148,17 +148,6 @@ async fn note(tx: &mut WriteTx, action: &Action, text: &str) -> Result<(), Error
     let now = tx.now();
     let kind = timeline::Kind::Action;
     timeline::repo::add(tx, action.incident, now, kind, ACTOR, text, &[]).await
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The target as people read it.

@@ -55,7 +55,7 @@ impl Email {
         self.transport
             .send(message)
             .await
-            .map_err(|error| crate::actions::chain(&error))?;
+            .map_err(|error| hub_base::chain(&error))?;
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Email {
         self.transport
             .send(message)
             .await
-            .map_err(|error| crate::actions::chain(&error))?;
+            .map_err(|error| hub_base::chain(&error))?;
         Ok(())
     }
 

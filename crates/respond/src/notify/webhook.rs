@@ -69,7 +69,7 @@ fn cause(error: &reqwest::Error) -> String {
     } else if error.is_connect() {
         "the webhook could not be reached".to_owned()
     } else {
-        crate::actions::chain(error)
+        hub_base::chain(error)
     }
 }
 

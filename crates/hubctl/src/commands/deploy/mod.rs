@@ -93,6 +93,19 @@ impl Site {
         }
     }
 
+    /// Tells people that a deploy begins.
+    async fn begin(
+        &mut self,
+        journal: &mut Journal,
+        release: &Release,
+        output: &Output,
+    ) -> Result<(), Error> {
+        let mut engine = self.engine(journal, never(), Vec::new());
+        let begun = engine.plan("deploy", release).await?;
+        self.notify(&begun, output).await;
+        Ok(())
+    }
+
     fn engine<'a>(
         &'a mut self,
         journal: &'a mut Journal,
@@ -152,16 +165,20 @@ impl Deploy {
         }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
+        let abort = aborts()?;
         site.target.hold(SystemClock.now()).await?;
+        // From here on whatever fails lets others go on.
+        let mut begun = Ok(());
         if journal.current().is_none() {
-            let mut engine = site.engine(&mut journal, never(), Vec::new());
-            let begun = engine.plan("deploy", &release).await?;
-            site.notify(&begun, output).await;
+            begun = site.begin(&mut journal, &release, output).await;
         }
-        let outcome = site
-            .engine(&mut journal, aborts()?, checks)
-            .deploy(&release)
-            .await;
+        let outcome = match begun {
+            Ok(()) => {
+                let mut engine = site.engine(&mut journal, abort, checks);
+                engine.deploy(&release).await
+            }
+            Err(error) => Err(error),
+        };
         site.let_go(&journal, output).await;
         let outcome = outcome.map_err(resumable)?;
         site.notify(&outcome.journey, output).await;
@@ -185,21 +202,20 @@ impl Rollback {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
-        site.target.hold(SystemClock.now()).await?;
-        let outcome = if journal.current().is_some() && self.to.is_none() {
-            let why = "the operator took it back";
-            site.engine(&mut journal, never(), Vec::new())
-                .undo(why)
-                .await
+        let release = if journal.current().is_some() && self.to.is_none() {
+            None
         } else {
             let dir = match self.to {
                 Some(dir) => dir,
                 None => before(&state)?,
             };
-            let release = site.release(&dir)?;
-            site.engine(&mut journal, never(), Vec::new())
-                .return_to(&release)
-                .await
+            Some(site.release(&dir)?)
+        };
+        site.target.hold(SystemClock.now()).await?;
+        let mut engine = site.engine(&mut journal, never(), Vec::new());
+        let outcome = match release {
+            Some(release) => engine.return_to(&release).await,
+            None => engine.undo("the operator took it back").await,
         };
         site.let_go(&journal, output).await;
         let outcome = outcome.map_err(resumable)?;
