@@ -1,6 +1,6 @@
 //! What can go wrong with an operation itself (a release that is found bad and taken back is no error but an outcome).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hub_base::ErrorKind;
@@ -81,4 +81,10 @@ impl Error {
             }
         }
     }
+}
+
+/// The file that could not be made, read, written and so on.
+pub(crate) fn fault(path: &Path, verb: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { path, verb, source }
 }

@@ -10,6 +10,7 @@ pub mod dora;
 mod error;
 pub mod local;
 pub mod notify;
+pub mod operation;
 mod place;
 mod program;
 pub mod records;

@@ -21,7 +21,7 @@ pub(super) fn routes(api: &mut Api) {
         "/api/v2/operations",
         (
             Action::OperationsRead,
-            "Deploys and their ways back, newest first",
+            "Deploys, backups, drills and other operations, newest first",
         ),
         list,
     )
@@ -44,13 +44,13 @@ pub(super) fn routes(api: &mut Api) {
 struct OperationView {
     #[schemars(with = "String")]
     id: OperationId,
-    /// `deploy` or `rollback`.
+    /// `deploy`, `rollback`, `backup`, `restore`, `drill`, `key_rotation`, `cleanup` or `runbook`.
     kind: String,
-    /// The release's name.
+    /// What it was done to: a release's name, a backup's label.
     subject: String,
-    /// `deployed` or `rolled_back`.
+    /// `deployed`, `done`, `rolled_back` or `failed`.
     outcome: String,
-    /// Why it was taken back.
+    /// Why it failed or was taken back.
     #[serde(default)]
     why: Option<String>,
     began: Timestamp,

@@ -9,3 +9,4 @@ pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod release;
 pub(crate) mod tenant;
+pub(crate) mod told;

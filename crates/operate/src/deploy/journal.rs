@@ -1,21 +1,19 @@
 //! What an operation has done so far, on disk before the next step is begun: whoever is killed is gone on from here, or
 //! taken back.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use hub_base::{OperationId, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Colour;
-use crate::error::Error;
+use crate::error::{Error, fault};
+use crate::operation::{self, Entry};
 
 const CURRENT: &str = "current.json";
 const HISTORY: &str = "history.jsonl";
-const TOLD: &str = "told";
 const LOCK: &str = "lock";
 
 /// The last stage that is done.
@@ -53,19 +51,6 @@ impl std::fmt::Display for Stage {
 pub struct Held {
     pub dir: PathBuf,
     pub name: String,
-}
-
-/// One thing that was done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    pub at: Timestamp,
-    /// `start`, `share`, `roll_back` and so on.
-    pub step: String,
-    /// In words.
-    pub said: String,
-    pub took_ms: u64,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub figures: Value,
 }
 
 /// A deploy under way, or one that ended.
@@ -141,12 +126,7 @@ impl Journal {
     /// # Errors
     /// [`Error::File`].
     pub fn history(dir: &Path) -> Result<Vec<Journey>, Error> {
-        let path = dir.join(HISTORY);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(fault(&path, "read")(source)),
-        };
+        let text = operation::read(&dir.join(HISTORY))?;
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.filter_map(Result::ok).collect())
     }
@@ -156,7 +136,7 @@ impl Journal {
     /// # Errors
     /// [`Error::File`].
     pub fn untold(&self) -> Result<Vec<Journey>, Error> {
-        let told = self.told()?;
+        let told = operation::told(&self.dir)?;
         let history = Self::history(&self.dir)?;
         let untold = history
             .into_iter()
@@ -168,23 +148,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::File`]: it is told once more then, and taken once.
-    pub fn tell(&self, journey: &Journey) -> Result<(), Error> {
-        let path = self.dir.join(TOLD);
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(fault(&path, "written"))?;
-        writeln!(file, "{}", journey.id).map_err(fault(&path, "written"))
-    }
-
-    fn told(&self) -> Result<HashSet<String>, Error> {
-        let path = self.dir.join(TOLD);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HashSet::new()),
-            Err(source) => Err(fault(&path, "read")(source)),
-        }
+    pub fn tell(&self, id: OperationId) -> Result<(), Error> {
+        operation::tell(&self.dir, id)
     }
 
     pub const fn current(&self) -> Option<&Journey> {
@@ -221,14 +186,7 @@ impl Journal {
         if known.last().is_none_or(|last| last.id != journey.id) {
             let mut line = serde_json::to_vec(journey).unwrap_or_default();
             line.push(b'\n');
-            let mut file = fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&path)
-                .map_err(fault(&path, "written"))?;
-            file.write_all(&line)
-                .and_then(|()| file.sync_all())
-                .map_err(fault(&path, "written"))?;
+            operation::append(&path, &line)?;
         }
         let current = self.dir.join(CURRENT);
         match fs::remove_file(&current) {
@@ -246,9 +204,4 @@ impl Journal {
             .and_then(|folder| folder.sync_all())
             .map_err(fault(path, "written"))
     }
-}
-
-fn fault(path: &Path, verb: &'static str) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File { path, verb, source }
 }

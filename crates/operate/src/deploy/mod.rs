@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::release::Release;
 
+pub use crate::operation::Entry;
 pub use approval::Approval;
 pub use engine::{Engine, Observer, Outcome};
 pub use gates::{Check, Freeze, Gates};
-pub use journal::{Entry, Held, Journal, Journey, Stage};
+pub use journal::{Held, Journal, Journey, Stage};
 pub use judge::{Figures, Judge, Probe, Verdict};
 pub use policy::{Objective, Policy, Tolerance};
 

@@ -5,38 +5,33 @@
 
 mod repo;
 
-use hub_base::{OperationId, Timestamp};
 use hub_events::{Act, Class, Outcome, Subject};
 use hub_store::{Cx, Tx};
 use serde_json::Value;
 
-use crate::deploy::{Entry, Journey};
+use crate::deploy::Journey;
 use crate::error::Error;
+use crate::operation::Entry;
+pub use crate::operation::Record;
 
 /// OCSF's `activity_id` of an application's update (class 6002).
 const UPDATE: u8 = 8;
 /// Steps of one operation at most, and characters of one text.
 const MOST_STEPS: usize = 200;
 const LONGEST: usize = 2000;
-const KINDS: &[&str] = &["deploy", "rollback"];
-const OUTCOMES: &[&str] = &["deployed", "rolled_back"];
-
-/// An operation that ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    pub id: OperationId,
-    /// `deploy` or `rollback`.
-    pub kind: String,
-    /// The release's name.
-    pub subject: String,
-    /// `deployed` or `rolled_back`.
-    pub outcome: String,
-    /// Why it was taken back.
-    pub why: Option<String>,
-    pub began: Timestamp,
-    pub ended: Timestamp,
-    pub steps: Vec<Entry>,
-}
+/// What an operation can be.
+pub const KINDS: &[&str] = &[
+    "deploy",
+    "rollback",
+    "backup",
+    "restore",
+    "drill",
+    "key_rotation",
+    "cleanup",
+    "runbook",
+];
+/// How it can end; the last two are not what was wanted.
+pub const OUTCOMES: &[&str] = &["deployed", "done", "rolled_back", "failed"];
 
 impl Record {
     /// What a journal says of an operation; `None` while it is under way.
@@ -97,9 +92,17 @@ pub async fn record(cx: &Cx, record: &Record) -> Result<bool, Error> {
 }
 
 fn act(operation: &'static str, record: &Record, step: Option<&Entry>) -> Act {
-    let is_good = record.outcome == "deployed" || step.is_some();
+    let is_good = matches!(record.outcome.as_str(), "deployed" | "done") || step.is_some();
+    // What it was done to.
+    let object = match record.kind.as_str() {
+        "deploy" | "rollback" => "release",
+        "backup" | "restore" | "drill" => "backup",
+        "key_rotation" => "key",
+        "runbook" => "runbook",
+        _ => "installation",
+    };
     let act = Act::new(operation, Class::ApplicationLifecycle, UPDATE, "admin")
-        .on(Subject::new("release", &record.subject))
+        .on(Subject::new(object, &record.subject))
         .outcome(if is_good {
             Outcome::Success
         } else {

@@ -1,4 +1,4 @@
-use hub_base::SystemClock;
+use hub_base::{OperationId, SystemClock, Timestamp};
 use hub_store::Cx;
 use hub_store::sequence;
 

@@ -44,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_detect";
     6 "0006_respond";
     7 "0007_operations";
+    8 "0008_operation_kinds";
 };
 
 /// Applies what is missing; returns the names applied. Safe to call from many replicas at once.

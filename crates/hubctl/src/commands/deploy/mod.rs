@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use self::display::{Progress, ended, gates, line, rows, shown};
 use super::release::parse;
+use super::told::told;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -315,35 +316,11 @@ impl Status {
     }
 }
 
-/// Tells the hub's ledger what ended. What cannot be told now is told after the next operation: the hub may be the very
-/// thing that is down.
+/// Tells the hub's ledger what ended.
 async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(), Failure> {
     let untold = journal.untold()?;
-    if !client.has_token() {
-        let count = untold.len();
-        output.note(&format!(
-            "{count} operations are not in the hub's ledger yet: give --url and --token-file (an API key with the scope operations.record)"
-        ));
-        return Ok(());
-    }
-    for journey in untold {
-        let Some(record) = Record::of(journey.clone()) else {
-            continue;
-        };
-        let told = json!({
-            "id": record.id, "kind": record.kind, "subject": record.subject, "outcome": record.outcome,
-            "why": record.why, "began": record.began, "ended": record.ended, "steps": record.steps,
-        });
-        if let Err(failure) = client.post("/api/v2/operations", told).await {
-            output.note(&format!(
-                "the hub's ledger could not be told; it is tried again after the next operation: {}",
-                failure.error
-            ));
-            return Ok(());
-        }
-        journal.tell(&journey)?;
-    }
-    Ok(())
+    let records = untold.into_iter().filter_map(Record::of).collect();
+    told(client, records, |id| journal.tell(id), output).await
 }
 
 fn resumable(error: Error) -> Failure {
