@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, Connection};
 use crate::commands::{
-    account, content, deploy, emulate, incident, ingest, ledger, release, tenant,
+    account, backup, content, deploy, emulate, incident, ingest, ledger, release, restore, tenant,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -61,6 +61,11 @@ enum Command {
     Rollback(deploy::Rollback),
     Migrate(deploy::Migrate),
     Status(deploy::Status),
+    /// Back up the installation, see and check what is kept.
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Drill(restore::Drill),
     /// Ask whether the hub is ready.
     Health(account::Health),
     /// Print completions for a shell.
@@ -87,6 +92,9 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Rollback(command) => command.run(&client()?, output).await,
         Command::Migrate(command) => command.run(output).await,
         Command::Status(command) => command.run(output).await,
+        Command::Backup(command) => command.run(&client()?, output).await,
+        Command::Restore(command) => command.run(&client()?, output).await,
+        Command::Drill(command) => command.run(&client()?, output).await,
         Command::Health(command) => command.run(&client()?, output).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -51,6 +51,18 @@ pub enum Error {
     Nonsense(String),
     #[error("the process {0} could not be started")]
     Start(PathBuf, #[source] std::io::Error),
+    #[error("{0} is not on this machine: {1}")]
+    Absent(&'static str, &'static str),
+    #[error(transparent)]
+    Vault(#[from] hub_vault::Error),
+    #[error(
+        "the database does not archive its WAL, so nothing could be restored but the backup itself: {0}"
+    )]
+    NotArchiving(String),
+    #[error("{0}")]
+    Backup(String),
+    #[error("the restore does not hold: {0}")]
+    NotProven(String),
     #[error("{what} took longer than {limit:?}")]
     Late { what: String, limit: Duration },
     #[error("{program} ended with {status}: {said}")]
@@ -68,8 +80,14 @@ impl Error {
                 ErrorKind::Invalid
             }
             Self::Store(error) => error.kind(),
-            Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) => ErrorKind::Conflict,
+            Self::Vault(error) => error.kind(),
+            Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) | Self::Backup(_) => {
+                ErrorKind::Conflict
+            }
             Self::Balancer { .. }
+            | Self::Absent(..)
+            | Self::NotArchiving(_)
+            | Self::NotProven(_)
             | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)

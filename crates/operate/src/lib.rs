@@ -3,10 +3,12 @@
 //!
 //! Knows nothing of HTTP serving and of any other room's domain; what it did is told to whoever runs it.
 
+pub mod backup;
 pub mod cluster;
 mod config;
 pub mod deploy;
 pub mod dora;
+pub mod drill;
 mod error;
 pub mod local;
 pub mod notify;
@@ -15,6 +17,7 @@ mod place;
 mod program;
 pub mod records;
 pub mod release;
+pub mod restore;
 mod smoke;
 
 pub use config::Config;

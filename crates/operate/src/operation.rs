@@ -52,6 +52,8 @@ pub struct Record {
 pub trait Witness: Send + Sync {
     /// A step begins; it may take long.
     fn begins(&self, step: &str, words: &str);
+    /// How far the step is, in per cent.
+    fn progress(&self, _percent: f32) {}
     /// A step ended.
     fn did(&self, entry: &Entry);
 }
@@ -82,6 +84,10 @@ impl<'a> Operation<'a> {
 
     pub const fn id(&self) -> OperationId {
         self.id
+    }
+
+    pub(crate) const fn witness(&self) -> &'a dyn Witness {
+        self.witness
     }
 
     pub fn now(&self) -> Timestamp {

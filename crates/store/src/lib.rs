@@ -15,6 +15,7 @@ pub mod lease;
 pub mod migrate;
 mod outbox;
 pub mod sequence;
+pub mod survey;
 pub mod tx;
 
 pub use bus::{Bus, Committed};

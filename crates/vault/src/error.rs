@@ -26,6 +26,8 @@ pub enum Error {
     Randomness,
     #[error("a key could not be used")]
     Key,
+    #[error("{0}")]
+    Sealed(String),
 }
 
 impl Error {
@@ -33,7 +35,7 @@ impl Error {
         match self {
             Self::Token(_) => ErrorKind::Unauthenticated,
             Self::File { .. } | Self::Randomness => ErrorKind::Unavailable,
-            Self::Open { .. } | Self::Damaged { .. } => ErrorKind::Invalid,
+            Self::Open { .. } | Self::Damaged { .. } | Self::Sealed(_) => ErrorKind::Invalid,
             Self::NoPrimary(_) | Self::Key => ErrorKind::Internal,
         }
     }

@@ -4,12 +4,14 @@
 
 pub mod error;
 pub mod ring;
+pub mod sealed;
 pub mod secret;
 pub mod signer;
 pub mod tokens;
 
 pub use error::Error;
 pub use ring::{KeyRing, Purpose};
+pub use sealed::{Recipient, RecoveryKey};
 pub use secret::{Secret32, SecretHash};
 pub use signer::NoteSigner;
 pub use tokens::{Claims, TokenVerifier};

@@ -214,6 +214,7 @@ pub(super) const NOT_OURS: &[&str] = &[
     "HUB_SHARED_DATA",
     "HUB_BIN",
     "HUB_DEPLOY_CONFIG",
+    "HUB_BACKUP_CONFIG",
 ];
 
 impl Key {

@@ -1,12 +1,15 @@
 //! One file per family of commands.
 
 pub(crate) mod account;
+pub(crate) mod backup;
 pub(crate) mod content;
 pub(crate) mod deploy;
 pub(crate) mod emulate;
 pub(crate) mod incident;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod progress;
 pub(crate) mod release;
+pub(crate) mod restore;
 pub(crate) mod tenant;
 pub(crate) mod told;

@@ -22,7 +22,7 @@ pub(crate) async fn told(
     if !client.has_token() {
         let count = untold.len();
         output.note(&format!(
-            "{count} operations are not in the hub's ledger yet: give --url and --token-file (an API key with the scope operations.record)"
+            "not in the hub's ledger yet: {count} done here; give --url and --token-file (an API key with the scope operations.record)"
         ));
         return Ok(());
     }

@@ -96,6 +96,41 @@ impl PrivateCluster {
         &self.shared.server
     }
 
+    /// The server of a data directory, whether or not it runs, without holding it.
+    ///
+    /// # Errors
+    /// [`Error::Files`] and others if there is none.
+    pub fn find(data_directory: &Path) -> Result<Server, Error> {
+        let account = Account::for_server()?;
+        let base = place(data_directory, "postgres", Path::new(FAR), account.as_ref())?;
+        Server::under(&base, account, settings())
+    }
+
+    /// The server of a data directory, held so that no hub can use it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while a hub runs on it.
+    pub fn claim(data_directory: &Path) -> Result<(Server, File), Error> {
+        let account = Account::for_server()?;
+        let base = place(data_directory, "postgres", Path::new(FAR), account.as_ref())?;
+        let lock = held(&base, data_directory)?;
+        Ok((Server::under(&base, account, settings())?, lock))
+    }
+
+    /// A folder beside the server's own, `<data directory>/<name>`, that the server can use.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn folder(data_directory: &Path, name: &str) -> Result<PathBuf, Error> {
+        let account = Account::for_server()?;
+        place(data_directory, name, Path::new(FAR), account.as_ref())
+    }
+
+    /// A superuser's way in, for surveys.
+    pub fn overseer_of(server: &Server) -> Result<crate::survey::Overseer, crate::Error> {
+        crate::survey::Overseer::at(&server.url(SUPERUSER, DATABASE))
+    }
+
     /// Where its files lie.
     pub fn directory(&self) -> PathBuf {
         self.shared.server.data.clone()
@@ -170,20 +205,23 @@ async fn watch(shared: Arc<Shared>) {
 fn prepare(data_directory: &Path) -> Result<(Server, File), Error> {
     let account = Account::for_server()?;
     let base = place(data_directory, "postgres", Path::new(FAR), account.as_ref())?;
-    let path = base.join("hub.lock");
-    let lock = File::create(&path).map_err(Error::files("make", &path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::InUse {
-                path: data_directory.to_owned(),
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(Error::files("lock", path)(error)),
-    }
+    let lock = held(&base, data_directory)?;
     let server = Server::under(&base, account, settings())?;
     server.init()?;
     Ok((server, lock))
+}
+
+/// The lock of a data directory's hub.
+fn held(base: &Path, data_directory: &Path) -> Result<File, Error> {
+    let path = base.join("hub.lock");
+    let lock = File::create(&path).map_err(Error::files("make", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: data_directory.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(Error::files("lock", path)(error)),
+    }
 }
 
 /// For a small machine that does other work too; durable in every respect.
@@ -192,6 +230,9 @@ fn settings() -> Vec<String> {
         "max_connections = 60",
         "shared_buffers = 128MB",
         "max_wal_size = 1GB",
+        // Turning it on later would take a restart; until there is a backup nothing is kept.
+        "archive_mode = on",
+        "archive_command = '/bin/true'",
         "wal_compression = on",
         "jit = off",
         "timezone = 'UTC'",

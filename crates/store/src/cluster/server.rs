@@ -240,6 +240,8 @@ impl Server {
             text.push_str(line);
             text.push('\n');
         }
+        // Whoever backs this server up writes it; it comes last, so it counts.
+        text.push_str("include_if_exists 'archive.conf'\n");
         std::fs::write(&path, text).map_err(Error::files("write", &path))?;
         account::give(self.account.as_ref(), &path)
     }

@@ -1,0 +1,264 @@
+//! The proof of a restore: what it holds is what was there, and a hub works on it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use hub_base::{SystemClock, Timestamp};
+use hub_ledger::{Checkpoint, VerifierKey};
+use hub_store::survey::{Overseer, Table, Tree};
+use hub_vault::{KeyRing, NoteSigner};
+use serde::Serialize;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{Plan, Restore};
+use crate::error::{Error, fault};
+use crate::operation::Operation;
+use crate::smoke;
+
+/// For a hub to come up on it.
+const UP: Duration = Duration::from_mins(2);
+/// The name in the signature line of checkpoints.
+const SIGNER: &str = "security-hub";
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Proof {
+    /// Each ledger whose root was computed anew from its entries.
+    pub ledgers: Vec<Ledger>,
+    /// Every table, counted and summed.
+    pub tables: Vec<Table>,
+    /// When the newest entry of any ledger got its place: what came later is lost.
+    pub newest: Option<Timestamp>,
+}
+
+/// One ledger.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ledger {
+    pub tenant: String,
+    pub size: u64,
+    pub root: String,
+    /// Its size when the backup began: up to there its root is the one that was written down outside the database then.
+    pub proven_to: u64,
+}
+
+impl Restore<'_> {
+    pub(super) async fn prove(
+        &self,
+        plan: &Plan,
+        operation: &mut Operation<'_>,
+    ) -> Result<Proof, Error> {
+        let overseer = self.cluster.overseer()?;
+        operation.at("ledgers", "every root computed anew from its entries");
+        let heads = overseer.trees().await?;
+        let key = self.keys_open(&heads)?;
+        let mut proof = Proof::default();
+        for head in &heads {
+            let written = plan
+                .manifest
+                .trees
+                .iter()
+                .find(|tree| tree.tenant == head.tenant);
+            let written = written.map(|tree| told(tree, key.as_ref())).transpose()?;
+            let (ledger, newest) = ledger(&overseer, head, written).await?;
+            proof.newest = proof.newest.max(newest);
+            proof.ledgers.push(ledger);
+        }
+        let lost = plan.manifest.trees.iter();
+        let lost = lost.filter(|tree| heads.iter().all(|head| head.tenant != tree.tenant));
+        if let Some(tree) = lost.into_iter().next() {
+            return Err(Error::NotProven(format!(
+                "the ledger of `{}` is not there, and had {} entries",
+                tree.slug, tree.size
+            )));
+        }
+        let entries: u64 = proof.ledgers.iter().map(|ledger| ledger.size).sum();
+        let said = format!(
+            "{} ledgers, {entries} entries: roots, signatures and the checkpoints of then agree",
+            proof.ledgers.len()
+        );
+        operation.did("ledgers", said, json!(proof.ledgers));
+        operation.at("tables", "counted and summed");
+        proof.tables = overseer.tables().await?;
+        let rows: i64 = proof.tables.iter().map(|table| table.rows).sum();
+        let said = format!("{} tables, {rows} rows, all readable", proof.tables.len());
+        operation.did("tables", said, json!(proof.tables));
+        Ok(proof)
+    }
+
+    /// The restored ring made the restored signatures; a ring of another hub did not.
+    fn keys_open(&self, heads: &[Tree]) -> Result<Option<VerifierKey>, Error> {
+        let path = self.request.into.join("keys.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let verifier = |ring: &KeyRing| -> Result<VerifierKey, Error> {
+            let signer = NoteSigner::checkpoints(ring, SIGNER)?;
+            VerifierKey::of(&signer).map_err(|error| Error::NotProven(error.to_string()))
+        };
+        let ours = verifier(&KeyRing::load(&path)?)?;
+        let strange = verifier(&KeyRing::generate(&SystemClock)?)?;
+        for head in heads {
+            Checkpoint::open(&head.checkpoint, &ours).map_err(|error| {
+                Error::NotProven(format!(
+                    "the restored keys did not sign the ledger of `{}`: {error}",
+                    head.slug
+                ))
+            })?;
+            if Checkpoint::open(&head.checkpoint, &strange).is_ok() {
+                return Err(Error::NotProven("any key opens it".to_owned()));
+            }
+        }
+        Ok(Some(ours))
+    }
+
+    /// A hub is started on the data directory, asked, and stopped.
+    pub(super) async fn hub_answers(&self, operation: &mut Operation<'_>) -> Result<(), Error> {
+        operation.at("hub", "started on it");
+        let stopping = self.cluster.server.clone();
+        if let Some(server) = stopping {
+            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            stopped.unwrap_or(Ok(())).map_err(hub_store::Error::from)?;
+        }
+        let log = self.request.into.join("restore.log");
+        let mut child = start(&self.request.server, &self.request.into, &log)?;
+        let asked = tokio::time::timeout(UP, ask(&mut child)).await;
+        let asked = asked.unwrap_or_else(|_| Err(format!("it was not up within {UP:?}")));
+        stop(&mut child).await;
+        asked.map_err(|why| {
+            Error::NotProven(format!(
+                "a hub started on it: {why}; its log is {}",
+                log.display()
+            ))
+        })?;
+        operation.did("hub", "it starts and answers", serde_json::Value::Null);
+        Ok(())
+    }
+}
+
+/// Size and root that were written down when the backup began. By the signature, where there is a key to check it: what
+/// lies beside a backup could have been changed with it.
+fn told(tree: &Tree, key: Option<&VerifierKey>) -> Result<(u64, String), Error> {
+    let Some(key) = key else {
+        return Ok((tree.size, tree.root.clone()));
+    };
+    let checkpoint = Checkpoint::open(&tree.checkpoint, key).map_err(|error| {
+        Error::NotProven(format!(
+            "the checkpoint of `{}` beside the backup is not of the restored keys: {error}",
+            tree.slug
+        ))
+    })?;
+    Ok((checkpoint.size, hex::encode(checkpoint.root.0)))
+}
+
+/// Computes a ledger anew and holds it against its head and against what was written down outside.
+async fn ledger(
+    overseer: &Overseer,
+    head: &Tree,
+    written: Option<(u64, String)>,
+) -> Result<(Ledger, Option<Timestamp>), Error> {
+    let proven_to = written.as_ref().map_or(0, |(size, _)| *size);
+    let replayed = overseer
+        .replay(head.tenant, &[proven_to, head.size])
+        .await?;
+    let wrong = |what: String| {
+        Err(Error::NotProven(format!(
+            "the ledger of `{}`: {what}",
+            head.slug
+        )))
+    };
+    if let Some(index) = replayed.altered {
+        return wrong(format!("entry {index} is not what its leaf says"));
+    }
+    if replayed.size != head.size {
+        return wrong(format!(
+            "it has {} entries and says that it has {}",
+            replayed.size, head.size
+        ));
+    }
+    let root = |size| replayed.roots.get(&size).map(|root| hex::encode(root.0));
+    if root(head.size).as_deref() != Some(&head.root) {
+        return wrong("its root is not that of its entries".to_owned());
+    }
+    if let Some((size, then)) = written
+        && root(size).as_deref() != Some(&then)
+    {
+        return wrong(format!(
+            "at {size} entries its root is not the one that was written down when the backup began"
+        ));
+    }
+    Ok((
+        Ledger {
+            tenant: head.slug.clone(),
+            size: head.size,
+            root: head.root.clone(),
+            proven_to,
+        },
+        replayed.newest,
+    ))
+}
+
+fn start(program: &Path, data_dir: &Path, log: &Path) -> Result<Child, Error> {
+    let file = File::create(log).map_err(fault(log, "written"))?;
+    let mut command = Command::new(program);
+    // Nothing of the operator's own environment: it could lead to another database.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HUB_") || name == "DATABASE_URL" {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .kill_on_drop(true);
+    command.spawn().map_err(|source| {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            Error::Absent("security-hub", "name it with --server")
+        } else {
+            Error::Start(program.to_owned(), source)
+        }
+    })
+}
+
+async fn ask(child: &mut Child) -> Result<(), String> {
+    let stdout = child.stdout.take().ok_or("it has no output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let url = loop {
+        match lines.next_line().await {
+            Ok(Some(line)) => {
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    break url.trim().to_owned();
+                }
+            }
+            _ => return Err("it ended".to_owned()),
+        }
+    };
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(20))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let (status, text) = smoke::get(&http, &url, "/health/ready").await?;
+    if status != 200 {
+        return Err(format!("/health/ready answered {status}: {text}"));
+    }
+    smoke::ask_all(&http, &url).await
+}
+
+/// Asks it to finish; a hub that hangs is ended.
+async fn stop(child: &mut Child) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    }
+    if tokio::time::timeout(UP, child.wait()).await.is_err() {
+        let _gone = child.kill().await;
+    }
+}
