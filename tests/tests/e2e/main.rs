@@ -17,6 +17,7 @@ mod disk_full;
 mod door;
 mod foreign;
 mod incidents;
+mod recovery;
 mod revoked;
 mod service;
 mod sign_in;
