@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast push release plan deploy rollback smoke performance watch record bench-deploy clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: bootstrap ## start a hub, attack it, show the attack caught, contained and
 
 check: bootstrap-test ## formatting, lints, licences, shell, content
 	@scripts/check.sh
+
+drill: bootstrap-test ## back up a hub at work, restore it beside and for real, prove it; prints RTO and RPO (DRILL_MB=1024)
+	@scripts/drill.sh
 
 test: bootstrap-test ## every check and every test
 	@scripts/check.sh
@@ -103,4 +106,4 @@ bench-deploy: bootstrap-test ## the figures of a deploy on one host, optimised, 
 
 clean: ## remove what was built
 	cargo clean
-	rm -rf demo-out
+	rm -rf demo-out drill-out

@@ -60,6 +60,7 @@ if [ "$want" != run ]; then
   need shellcheck shellcheck
   need curl curl
   need haproxy haproxy
+  need pgbackrest pgbackrest
   need prometheus prometheus
   need chromium chromium
   need chromedriver chromium-driver
@@ -77,7 +78,6 @@ if [ "$want" = verify ]; then
   need podman podman runc iptables catatonit netavark aardvark-dns fuse-overlayfs
   need runc runc
   need redis-server redis-server
-  need pgbackrest pgbackrest
   need promtool prometheus
   need amtool prometheus-alertmanager
 fi
