@@ -79,16 +79,81 @@ pub(crate) fn disruption(objects: &[Object]) -> Vec<String> {
     faults
 }
 
+/// What an autoscaler scales on: which figures, where each comes from, and that it may read them.
+fn figures(objects: &[Object], scaler: &Object, rules: &Value) -> Vec<String> {
+    // A pod's own figure, from the adapter's `rules`; the whole hub's, from its `externalRules`, as one number: each pod
+    // tells the same depth of one queue, so adding them up would grow with every pod.
+    const OURS: [(&str, &str, &str); 2] = [
+        ("pods", "hub_requests_per_second", "custom.metrics.k8s.io"),
+        ("external", "hub_ledger_backlog", "external.metrics.k8s.io"),
+    ];
+    let mut faults = Vec::new();
+    let metrics = list(scaler, "/spec/metrics");
+    let mut on: Vec<_> = metrics
+        .iter()
+        .map(|metric| {
+            [
+                "/resource/name",
+                "/pods/metric/name",
+                "/external/metric/name",
+            ]
+            .map(|at| text(metric, at))
+            .concat()
+        })
+        .collect();
+    on.sort();
+    if on
+        != [
+            "cpu",
+            "hub_ledger_backlog",
+            "hub_requests_per_second",
+            "memory",
+        ]
+    {
+        faults.push(format!("{}: scales on {on:?}", who(scaler)));
+    }
+    for (kind, metric, api) in OURS {
+        let asked = metrics.iter().any(|one| {
+            text(one, &format!("/{kind}/metric/name")) == metric
+                && text(one, &format!("/{kind}/target/type")) == "AverageValue"
+        });
+        let (under, resource) = match kind {
+            "pods" => ("/rules", format!("pods/{metric}")),
+            _ => ("/externalRules", metric.to_owned()),
+        };
+        let offered = list(rules, under).iter().any(|rule| {
+            text(rule, "/name/as") == metric
+                && (kind == "pods" || text(rule, "/metricsQuery").starts_with("max("))
+        });
+        let served =
+            of_kind(objects, "APIService").any(|service| text(service, "/spec/group") == api);
+        let readable = of_kind(objects, "Role")
+            .filter(|role| namespace(role) == namespace(scaler))
+            .flat_map(|role| list(role, "/rules"))
+            .any(|rule| {
+                list(rule, "/apiGroups").contains(&json!(api))
+                    && list(rule, "/resources").contains(&json!(resource))
+            });
+        for (holds, fault) in [
+            (asked, format!("does not share {metric} out over its pods")),
+            (offered, format!("the adapter has no {metric} of that kind")),
+            (served, format!("nobody serves {api}")),
+            (readable, format!("may not read {metric}")),
+        ] {
+            if !holds {
+                faults.push(format!("{}: {fault}", who(scaler)));
+            }
+        }
+    }
+    faults
+}
+
 pub(crate) fn autoscaling(objects: &[Object]) -> Vec<String> {
     let mut faults = Vec::new();
     let adapter = of_kind(objects, "ConfigMap")
         .find(|map| name(map).starts_with("prometheus-adapter"))
         .map_or("", |map| text(map, "/data/config.yaml"));
     let rules: Value = serde_yaml_ng::from_str(adapter).unwrap_or_default();
-    let offered: Vec<_> = list(&rules, "/rules")
-        .iter()
-        .map(|rule| text(rule, "/name/as"))
-        .collect();
     let mut scalers = 0;
     for scaler in of_kind(objects, "HorizontalPodAutoscaler") {
         scalers += 1;
@@ -105,36 +170,7 @@ pub(crate) fn autoscaling(objects: &[Object]) -> Vec<String> {
         }) {
             faults.push(format!("{}: scales nothing", who(scaler)));
         }
-        let mut on: Vec<_> = list(scaler, "/spec/metrics")
-            .iter()
-            .map(|metric| {
-                text(metric, "/resource/name").to_owned() + text(metric, "/pods/metric/name")
-            })
-            .collect();
-        on.sort();
-        if on
-            != [
-                "cpu",
-                "hub_ledger_backlog",
-                "hub_requests_per_second",
-                "memory",
-            ]
-        {
-            faults.push(format!("{}: scales on {on:?}", who(scaler)));
-        }
-        for metric in on.iter().filter(|metric| metric.starts_with("hub_")) {
-            if !offered.contains(&metric.as_str()) {
-                faults.push(format!("{}: the adapter has no {metric}", who(scaler)));
-            }
-            if !of_kind(objects, "Role").any(|role| {
-                list(role, "/rules/0/resources").contains(&json!(format!("pods/{metric}")))
-            }) {
-                faults.push(format!(
-                    "{}: the autoscaler may not read {metric}",
-                    who(scaler)
-                ));
-            }
-        }
+        faults.extend(figures(objects, scaler, &rules));
         let behaviour = &scaler["spec"]["behavior"];
         if list(behaviour, "/scaleUp/policies").is_empty()
             || list(behaviour, "/scaleDown/policies").is_empty()
@@ -143,9 +179,17 @@ pub(crate) fn autoscaling(objects: &[Object]) -> Vec<String> {
             faults.push(format!("{}: goes up and down as it likes", who(scaler)));
         }
     }
-    for recommender in of_kind(objects, "VerticalPodAutoscaler") {
-        if text(recommender, "/spec/updatePolicy/updateMode") != "Off" {
-            faults.push(format!("{}: does more than recommend", who(recommender)));
+    for scaler in of_kind(objects, "HorizontalPodAutoscaler") {
+        let recommends = of_kind(objects, "VerticalPodAutoscaler").any(|recommender| {
+            recommender["spec"]["targetRef"] == scaler["spec"]["scaleTargetRef"]
+                && namespace(recommender) == namespace(scaler)
+                && text(recommender, "/spec/updatePolicy/updateMode") == "Off"
+        });
+        if !recommends {
+            faults.push(format!(
+                "{}: nothing recommends, and only recommends, a size for its pods",
+                who(scaler)
+            ));
         }
     }
     if scalers != 2 {

@@ -199,6 +199,35 @@ fn faults() -> Vec<Fault> {
             json!("Recreate"),
         ),
         (
+            "cluster: autoscaling",
+            "VerticalPodAutoscaler",
+            "security-hub-green",
+            "/kind",
+            json!("Nothing"),
+        ),
+        (
+            "cluster: autoscaling",
+            "HorizontalPodAutoscaler",
+            "security-hub-blue",
+            "/spec/metrics/3/external/target/type",
+            json!("Value"),
+        ),
+        (
+            "cluster: autoscaling",
+            "HorizontalPodAutoscaler",
+            "security-hub-blue",
+            "/spec/metrics/3",
+            json!({"type": "Pods", "pods": {"metric": {"name": "hub_ledger_backlog"},
+                "target": {"type": "AverageValue", "averageValue": "2000"}}}),
+        ),
+        (
+            "cluster: autoscaling",
+            "APIService",
+            "v1beta1.external.metrics.k8s.io",
+            "/spec/group",
+            json!("elsewhere"),
+        ),
+        (
             "cluster: services",
             "Service",
             "prometheus-query",
@@ -402,6 +431,11 @@ fn faults_in_files_are_noticed() {
         ("alerts", "#4-back", "#no-such-section"),
         ("boards", "hub_findings_total", "hub_findngs_total"),
         ("boards", "hub_ledger_backlog", "hub_ledger_queue"),
+        (
+            "cluster: autoscaling",
+            "max(avg_over_time(",
+            "sum(avg_over_time(",
+        ),
     ] {
         let objects: Vec<Object> = sound
             .iter()
