@@ -39,7 +39,7 @@ fi
 "$lint" -s -d '{extends: default, ignore: ["schemas"], rules: {document-start: disable, line-length: {max: 240}, comments: {min-spaces-from-content: 1},
   braces: {max-spaces-inside: 1}, brackets: {max-spaces-inside: 0}, indentation: {indent-sequences: consistent}, truthy: {check-keys: false}}}' \
   "$here" || fault "yamllint"
-shellcheck "$here/pin-images.sh" "$here"/deployments/redis/*.sh || fault "shellcheck"
+shellcheck "$here"/*.sh "$here"/deployments/redis/*.sh || fault "shellcheck"
 
 # One document per file, named by its kind, so that each goes to its own schema.
 split() { # rendered folder
@@ -47,14 +47,25 @@ split() { # rendered folder
   awk -v to="$2" 'BEGIN { n = 0 } /^---$/ { n++; next } { print > sprintf("%s/%04d.yaml", to, n) }' "$1"
 }
 
-# The optional component is checked in an overlay of its own; kustomize wants it inside the tree.
+# The optional components are checked in overlays of their own; kustomize wants them inside the tree.
+variants=()
+trap 'rm -rf "$work" "${variants[@]}"' EXIT
 mesh=$(mktemp -d "$here/overlays/.mesh-XXXXXX")
-trap 'rm -rf "$work" "$mesh"' EXIT
+variants+=("$mesh")
 printf 'resources: [../production]\ncomponents: [../../components/mesh-mtls]\n' >"$mesh/kustomization.yaml"
+for place in staging production; do
+  managed=$(mktemp -d "$here/overlays/.managed-$place-XXXXXX")
+  variants+=("$managed")
+  cp -r "$here/overlays/$place/." "$managed/"
+  sed -i 's|^  - cluster-data$|  - ../../components/managed-data|' "$managed/kustomization.yaml"
+done
 
-for overlay in development staging production "$(basename "$mesh")"; do
-  name=${overlay/.mesh-*/mesh}
+for overlay in development staging production "${variants[@]##*/}"; do
+  name=${overlay#.}
+  name=${name%-??????}
   kubectl kustomize "$here/overlays/$overlay" >"$work/$name.yaml" || { fault "$name does not render"; continue; }
+  # What stands for a value of the place, and the marks that only rendering uses.
+  if grep -nE '~[a-z_]+~|\.invalid|local-config' "$work/$name.yaml"; then fault "$name: a value of the place is not filled in"; fi
   split "$work/$name.yaml" "$work/$name"
   builtin=()
   declare -A custom=()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves infrastructure/terraform: format, wiring, arguments and types against the AWS provider's schema, every module's
 # and environment's tests with a mocked provider, policy checks; and that these checks notice what is wrong. Reaches no
-# cloud. Needs terraform >= 1.11, python3 with venv, npm.
+# cloud. Needs terraform >= 1.11, kubectl, python3 with venv, npm.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/verify/tools.sh
@@ -13,6 +13,7 @@ fail() {
   exit 1
 }
 command -v terraform >/dev/null || fail 'terraform is missing: install 1.11 or later'
+command -v kubectl >/dev/null || fail 'kubectl is missing (Debian 13: apt-get install kubectl)'
 modules=(networking kubernetes databases security monitoring)
 environments=(production staging development)
 here=$PWD
@@ -32,8 +33,10 @@ export TF_CLI_CONFIG_FILE=/dev/null CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1
 python=$(pip_tool tf 1.2.0)/python
 package=$(npm_tool @cdktf/provider-aws 21.22.1)/@cdktf/provider-aws
 checkov=$(pip_tool checkov 3.3.30)/checkov
+yaml=$(pip_tool check-jsonschema 0.39.0)/python
 terraform fmt -check -recursive -diff "$tree" || fail 'not formatted: terraform fmt -recursive infrastructure/terraform'
-python3 -B scripts/verify/terraform_check.py "$tree"
+check() { "$yaml" -B scripts/verify/terraform_check.py "$@"; }
+check "$tree"
 
 step 'the provider: its schemas, and nothing behind them'
 "$python" -B scripts/verify/terraform_schema.py "$package" "$tree" "$work/schema"
@@ -70,9 +73,9 @@ for d in said.get("diagnostics", []):
 sys.exit(0 if said.get("valid") else 1)' "$out"
 }
 tests=0
-run_tests() { # folder
+run_tests() { # folder, options of the test…
   local out
-  (cd "$1" && terraform test -no-color) >"$work/out" 2>&1 || return 1
+  (cd "$1" && terraform test -no-color "${@:2}") >"$work/out" 2>&1 || return 1
   out=$(sed -n 's/^Success! \([0-9]*\) passed.*/\1/p' "$work/out")
   [ "${out:-0}" -gt 0 ] || return 1
   tests=$((tests + out))
@@ -83,6 +86,12 @@ step 'validate and test, modules and environments'
 for folder in "${modules[@]/#/modules/}" "${environments[@]/#/environments/}"; do
   validate "$tree/$folder" || fail "$folder is not valid"
   run_tests "$tree/$folder" || { grep -v '^ *$' "$work/out" >&2; fail "$folder: its tests fail"; }
+done
+
+for place in production staging; do
+  folder=environments/$place
+  run_tests "$tree/$folder" -test-directory=tests/managed-data -var-file=managed-data.tfvars ||
+    { grep -v '^ *$' "$work/out" >&2; fail "$folder with managed databases: its tests fail"; }
 done
 
 step 'policy checks (checkov)'
@@ -110,20 +119,40 @@ must_notice() { # what, file, sed expression, command that must fail…
   printf 'noticed: %s\n' "$what"
 }
 bad=$work/bad
-check() { python3 -B scripts/verify/terraform_check.py "$bad"; }
+check_bad() { check "$bad"; }
 must_notice 'a misspelt argument' modules/networking/main.tf 's/map_public_ip_on_launch/map_public_ip_at_launch/' validate "$bad/modules/networking"
 must_notice 'an argument left out' modules/databases/main.tf '/instance_class = each.value.machine/d' validate "$bad/modules/databases"
 must_notice 'a module that is not given what it needs' environments/staging/main.tf '/log_key_arn /d' validate "$bad/environments/staging"
 must_notice 'a public endpoint of the cluster' modules/kubernetes/main.tf 's/endpoint_public_access  = false/endpoint_public_access  = true/' run_tests "$bad/modules/kubernetes"
 must_notice 'a trail that can be deleted' modules/security/trail.tf 's/"COMPLIANCE"/"GOVERNANCE"/' run_tests "$bad/modules/security"
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
-must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check
+must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad
 # shellcheck disable=SC2016 # sed's dollar
-must_notice 'a variable that nobody uses' modules/monitoring/variables.tf '$a variable "idle" { type = string }' check
-must_notice 'an environment that goes its own way' environments/staging/main.tf 's/# One environment/# An environment/' check
-must_notice 'state without encryption' environments/production/backend.tf '/encrypt /d' check
+must_notice 'a variable that nobody uses' modules/monitoring/variables.tf '$a variable "idle" { type = string }' check_bad
+must_notice 'an environment that goes its own way' environments/staging/main.tf 's/# One environment/# An environment/' check_bad
+must_notice 'state without encryption' environments/production/backend.tf '/encrypt /d' check_bad
 must_notice 'a secret under another name' modules/security/secrets.tf 's/^    "security-hub\/redis"/    "security-hub\/cache"/' run_tests "$bad/modules/security"
 must_notice 'an unencrypted database' modules/databases/main.tf 's/storage_encrypted     = true/storage_encrypted     = false/' policies "$bad"
+
+# And in the overlays' own folder.
+must_notice_overlay() { # what, file, sed expression
+  local bad=$work/overlays what=$1 file=$2 change=$3
+  rm -rf "$bad"
+  cp -r infrastructure/kubernetes "$bad"
+  sed -i "$change" "$bad/$file"
+  ! cmp -s "$bad/$file" "infrastructure/kubernetes/$file" || fail "nothing to change for: $what"
+  if check "$tree" "$bad" >/dev/null 2>&1; then fail "nobody notices: $what"; fi
+  noticed=$((noticed + 1))
+  printf 'noticed: %s\n' "$what"
+}
+must_notice 'an output that goes nowhere' environments/production/outputs.tf 's/    region  /    area    /' check_bad
+# shellcheck disable=SC2016 # sed's dollar
+must_notice 'databases in the cloud and in the cluster' environments/staging/terraform.tfvars '$a postgresql = {\n}' check_bad
+must_notice_overlay 'databases nowhere' overlays/staging/kustomization.yaml '/  - cluster-data/d'
+must_notice_overlay 'a value that is another network' overlays/production/place.yaml 's|trusted_proxies: .*|trusted_proxies: "10.41.0.0/16"|'
+must_notice_overlay 'a value that no object takes' components/place/kustomization.yaml 's/parameters.kmsKeyId/parameters.fsType/'
+must_notice_overlay 'metrics that are written nowhere' monitoring/prometheus/prometheus.yml 's/  - url: .*/  - url: https:\/\/elsewhere/'
+must_notice_overlay 'another database is reached' components/managed-data/network-policies.yaml '0,/cidr: ~data_networks~/s//cidr: 10.0.0.0\/8/'
 
 printf '\nverify-terraform: %d modules, %d environments, %d tests, %d planted faults noticed. Not run: plan and apply against AWS.\n' \
   "${#modules[@]}" "${#environments[@]}" "$tests" "$noticed"

@@ -1,11 +1,21 @@
-"""Checks of Terraform's folder that Terraform does not make: what stands there is used, and what is used is narrow.
+"""Checks of Terraform's folder that Terraform does not make: what stands there is used, and what is used is narrow; what it gives
+to the Kubernetes overlays arrives there.
 
-    terraform_check.py TERRAFORM_FOLDER
+    terraform_check.py TERRAFORM_FOLDER [KUBERNETES_FOLDER]
+
+Needs kubectl, and ruamel.yaml, which the schema checker of the other checks brings along.
 """
 
+import ipaddress
+import json
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
+
+from ruamel.yaml import YAML
 
 SHARED = ["main.tf", "variables.tf", "outputs.tf", "versions.tf"]
 ENVIRONMENTS = ["production", "staging", "development"]
@@ -127,7 +137,130 @@ def secrets(root=pathlib.Path("infrastructure")):
         fault(root, f"the secret {name} is made, and the cluster asks for it nowhere")
 
 
-def main(where):
+def parsed(path):
+    return YAML(typ="safe").load(path)
+
+
+def overlay_outputs(root):
+    outputs = (root / "environments/production/outputs.tf").read_text()
+    return re.findall(r"^    (\w+)\s*=", bodies("output", outputs)["overlay"], re.M)
+
+
+def expected(name, values):
+    """What place.yaml must say as far as the environment's variables know it: the whole value, or what is in it."""
+    given = dict(re.findall(r'^(\w+)\s*= "(.*)"', values, re.M))
+    network = ipaddress.ip_network(given["cidr"])
+    hub = f"security-hub-{given['environment']}"
+    return {
+        "trusted_proxies": [given["cidr"]],
+        "protected_addresses": [given["cidr"]],
+        "region": [given["region"]],
+        # The last quarter but one eighth of the network (modules/networking/main.tf).
+        "data_networks": [",".join(str(list(network.subnets(5))[28 + zone]) for zone in range(3))],
+        "backup_path": [f"s3://{hub}-backups-", given["account_id"], "/database"],
+        "backup_role_arn": [given["account_id"], f":role/{hub}-database-backup"],
+        "disk_key_arn": [f"arn:aws:kms:{given['region']}:{given['account_id']}:key/"],
+        "image_registry": [f"{given['account_id']}.dkr.ecr.{given['region']}.amazonaws.com/{hub}/security-hub"],
+        "remote_write_url": [f"https://aps-workspaces.{given['region']}.amazonaws.com/workspaces/", "/api/v1/remote_write"],
+    }[name]
+
+
+def at(value, path):
+    """What stands at a field path of Kustomize's: a.b\\.c.0.[key=value].[a.key]"""
+    for step in re.findall(r"\[[^]]*\]|(?:\\\.|[^.\[])+", path):
+        step = step.replace("\\.", ".")
+        if step.startswith("[") and "=" in step:
+            key, wanted = step[1:-1].split("=")
+            value = next((item for item in value if item.get(key) == wanted), None)
+        elif isinstance(value, list):
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            value = (value or {}).get(step.strip("[]"))
+    return value
+
+
+def destinations(kubernetes):
+    """(component, output, index of its part, kind, name, field): the map is the components' own replacements."""
+    for component in ("place", "cluster-data", "managed-data"):
+        for one in parsed(kubernetes / "components" / component / "kustomization.yaml")["replacements"]:
+            source = one["source"]
+            part = source.get("options", {}).get("index", 0)
+            for target in one["targets"]:
+                for field in target["fieldPaths"]:
+                    yield component, source["fieldPath"].removeprefix("data."), part, target["select"], field
+
+
+def rendered(kubernetes, environment, managed):
+    """The overlay's objects with a mark in place of each value that comes from Terraform."""
+    with tempfile.TemporaryDirectory() as copy:
+        tree = pathlib.Path(copy, "kubernetes")
+        shutil.copytree(kubernetes, tree, ignore=shutil.ignore_patterns(".*"))
+        overlay = tree / "overlays" / environment
+        place = overlay / "place.yaml"
+        mark = lambda m: f'  {m[1]}: "' + ",".join(f"mark-{m[1]}-{i}" for i in range(m[2].count(",") + 1)) + '"'
+        place.write_text(re.sub(r'^  (\w+): "(.*)"', mark, place.read_text(), flags=re.M))
+        if managed:
+            file = overlay / "kustomization.yaml"
+            file.write_text(file.read_text().replace("  - cluster-data\n", "  - ../../components/managed-data\n"))
+        said = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True, check=False)
+        if said.returncode:
+            fault(f"{kubernetes}/overlays/{environment}", said.stderr.strip())
+            return []
+        return [document for document in YAML(typ="safe").load_all(said.stdout) if document]
+
+
+def arrives(kubernetes, environment, managed, wanted):
+    objects = rendered(kubernetes, environment, managed)
+    seen = set()
+    for component, output, part, select, field in destinations(kubernetes):
+        if component == ("cluster-data" if managed else "managed-data"):
+            continue
+        # A generated name has its content's sum behind it.
+        named = re.compile(re.escape(select["name"]) + r"(-[a-z0-9]{10})?")
+        found = [o for o in objects if o["kind"] == select["kind"] and named.fullmatch(o["metadata"]["name"])]
+        values = [at(one, field) for one in found]
+        if not values or any(f"mark-{output}-{part}" not in str(value) for value in values):
+            fault(f"{kubernetes}/overlays/{environment}", f"{output} does not arrive in {select['kind']} {select['name']} {field}")
+        seen.add(output)
+    for name in sorted(seen - set(wanted)):
+        fault(kubernetes, f"components ask for {name}, which Terraform does not give")
+    return seen
+
+
+def overlays(root, kubernetes):
+    wanted = overlay_outputs(root)
+    for environment in ENVIRONMENTS:
+        folder, overlay = root / "environments" / environment, kubernetes / "overlays" / environment
+        values = (folder / "terraform.tfvars").read_text()
+        told = parsed(overlay / "place.yaml")["data"]
+        if sorted(told) != sorted(wanted):
+            fault(overlay / "place.yaml", f"holds {sorted(told)}, and the output `overlay` is {sorted(wanted)}")
+            continue
+        for name, value in told.items():
+            parts = expected(name, values)
+            if any(part not in value for part in parts) or (len(parts) == 1 and name in ("region", "trusted_proxies") and value != parts[0]):
+                fault(overlay / "place.yaml", f"{name} is {value}, and terraform.tfvars makes it {' … '.join(parts)}")
+        written = subprocess.run([kubernetes / "place.sh"], input=json.dumps(told), capture_output=True, text=True, check=True).stdout
+        if written != (overlay / "place.yaml").read_text():
+            fault(overlay / "place.yaml", "is not what place.sh writes")
+        # One hub has one database: the cluster's or the cloud's.
+        given = "\n".join([values, *(p.read_text() for p in folder.glob("*.auto.tfvars"))])
+        cloud = [bool(re.search(rf"^{what}\s*= {{", given, re.M)) for what in ("postgresql", "redis")]
+        used = parsed(overlay / "kustomization.yaml")["components"]
+        managed, own = "../../components/managed-data" in used, "cluster-data" in used
+        if own == managed or cloud != [managed, managed]:
+            fault(overlay, f"cluster-data: {own}, managed-data: {managed}; in the cloud PostgreSQL: {cloud[0]}, Redis: {cloud[1]}")
+            continue
+        seen = arrives(kubernetes, environment, managed, wanted)
+        if (folder / "managed-data.tfvars").exists() and not managed:
+            seen |= arrives(kubernetes, environment, True, wanted)
+        elif not managed:
+            seen |= {"data_networks"}
+        for name in sorted(set(wanted) - seen):
+            fault(root, f"the output {name} goes nowhere in {environment}")
+
+
+def main(where, kubernetes="infrastructure/kubernetes"):
     root = pathlib.Path(where)
     for name in MODULES:
         module(root / "modules" / name)
@@ -144,6 +277,7 @@ def main(where):
     if len(set(networks)) != len(networks):
         fault(root, "two environments share addresses")
     secrets()
+    overlays(root, pathlib.Path(kubernetes))
     for line in faults:
         print(line, file=sys.stderr)
     print(f"{len(MODULES)} modules, {len(ENVIRONMENTS)} environments, {len(faults)} faults")
@@ -151,4 +285,4 @@ def main(where):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

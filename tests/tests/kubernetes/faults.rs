@@ -335,6 +335,20 @@ fn faults() -> Vec<Fault> {
         (
             "guard: admission",
             "ValidatingAdmissionPolicy",
+            "security-hub-deployer",
+            "/spec/variables/2/expression",
+            json!("['ghcr.io/security-hub/security-hub']"),
+        ),
+        (
+            "guard: database",
+            "ExternalSecret",
+            "security-hub",
+            "/spec/target/template/data/database-url",
+            json!("postgres://hub_app@elsewhere:5432/security_hub?sslmode=verify-full"),
+        ),
+        (
+            "guard: admission",
+            "ValidatingAdmissionPolicy",
             "security-hub-images",
             "/spec/failurePolicy",
             json!("Ignore"),
@@ -400,21 +414,85 @@ fn set(object: &mut Object, pointer: &str, value: Value) {
     }
 }
 
+/// Faults where the cloud runs the databases.
+fn managed_faults() -> Vec<Fault> {
+    let (rule, policy) = ("guard: database", "NetworkPolicy");
+    vec![
+        (
+            rule,
+            "ExternalSecret",
+            "security-hub-migrate",
+            "/spec/target/template/data/database-owner-url",
+            json!("postgres://hub_owner@{{ .host }}:5432/security_hub"),
+        ),
+        (
+            rule,
+            policy,
+            "security-hub-managed-database",
+            "/spec/egress/0/to/0/ipBlock/cidr",
+            json!("10.40.0.0/16"),
+        ),
+        (
+            rule,
+            policy,
+            "security-hub-migrate-managed-database",
+            "/spec/egress/0/ports/0/port",
+            json!(22),
+        ),
+        (
+            rule,
+            "PodDisruptionBudget",
+            "security-hub-blue",
+            "/metadata/namespace",
+            json!("security-hub-data"),
+        ),
+        (
+            rule,
+            "ConfigMap",
+            "security-hub",
+            "/data/HUB_DATABASE_POOL",
+            json!("64"),
+        ),
+        (
+            "references",
+            "ExternalSecret",
+            "security-hub-internal",
+            "/spec/target/name",
+            json!("elsewhere"),
+        ),
+    ]
+}
+
 #[test]
 fn every_fault_is_noticed() {
-    let sound = rendered("production");
     let mut unnoticed = Vec::new();
-    for (rule, kind, called, pointer, value) in faults() {
-        let mut objects = sound.clone();
-        let object = objects
-            .iter_mut()
-            .find(|object| text(object, "/kind") == kind && name(object) == called)
-            .unwrap();
-        set(object, pointer, value);
-        let (_, check) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
-        if check(&objects).is_empty() {
-            unnoticed.push(format!("{rule}: {kind} {called} {pointer}"));
+    for (place, faults) in [
+        ("production", faults()),
+        ("managed production", managed_faults()),
+    ] {
+        let sound = rendered(place);
+        for (rule, kind, called, pointer, value) in faults {
+            let mut objects = sound.clone();
+            let object = objects
+                .iter_mut()
+                .find(|object| text(object, "/kind") == kind && name(object) == called)
+                .unwrap();
+            set(object, pointer, value);
+            let (_, check) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
+            if check(&objects).is_empty() {
+                unnoticed.push(format!("{place}: {rule}: {kind} {called} {pointer}"));
+            }
         }
+    }
+    // And both at once.
+    let mut objects = rendered("managed production");
+    objects.extend(rendered("production"));
+    let (_, check) = RULES
+        .iter()
+        .find(|(name, _)| *name == "guard: database")
+        .unwrap();
+    if check(&objects).is_empty() {
+        unnoticed.push("two databases".to_owned());
     }
     assert!(
         unnoticed.is_empty(),

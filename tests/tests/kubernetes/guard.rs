@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{Object, list, name, namespace, number, of_kind, text, who, workloads};
+use crate::objects::{Object, list, name, namespace, number, of_kind, root, text, who, workloads};
 
 /// No value in git: no Secret at all, and nothing in a ConfigMap that is called like one, unless it is a file's name.
 pub(crate) fn secrets(objects: &[Object]) -> Vec<String> {
@@ -152,11 +152,117 @@ pub(crate) fn deployer(objects: &[Object]) -> Vec<String> {
     faults
 }
 
+/// The templates of the connection strings that pods get: (who, key, template).
+fn connections(objects: &[Object]) -> Vec<(String, &str, &str)> {
+    of_kind(objects, "ExternalSecret")
+        .filter(|external| namespace(external) == "security-hub")
+        .flat_map(|external| {
+            let data = external.pointer("/spec/target/template/data");
+            let data = data.and_then(Value::as_object).into_iter().flatten();
+            data.filter(|(key, _)| key.starts_with("database-"))
+                .map(|(key, value)| (who(external), key.as_str(), value.as_str().unwrap_or("")))
+        })
+        .collect()
+}
+
+/// How many connections the servers open at their most.
+fn connections_at_most(objects: &[Object]) -> (i64, i64) {
+    let pool = of_kind(objects, "ConfigMap")
+        .find_map(|map| text(map, "/data/HUB_DATABASE_POOL").parse::<i64>().ok())
+        .unwrap_or(i64::MAX / 100);
+    let pods = of_kind(objects, "HorizontalPodAutoscaler")
+        .filter_map(|scaler| number(scaler, "/spec/maxReplicas"))
+        .sum();
+    (pool, pods)
+}
+
+/// The cluster's database or the cloud's, and never both.
 pub(crate) fn database(objects: &[Object]) -> Vec<String> {
-    let mut faults = Vec::new();
-    let Some(cluster) = of_kind(objects, "Cluster").next() else {
-        return vec!["there is none".to_owned()];
-    };
+    let own = of_kind(objects, "Cluster").next();
+    let at = own.map_or(
+        "@{{ .host }}:5432/",
+        |_| "@security-hub-db-rw.security-hub-data.svc:5432/",
+    );
+    let connections = connections(objects);
+    let mut faults: Vec<_> = connections
+        .iter()
+        .filter(|(_, _, url)| !url.contains(at) || !url.contains("sslmode=verify-full"))
+        .map(|(who, key, _)| format!("{who}: {key} does not go to {at} with verified TLS"))
+        .collect();
+    if connections.len() != 3 {
+        faults.push(format!("{} connection strings", connections.len()));
+    }
+    faults.extend(own.map_or_else(
+        || managed(objects),
+        |cluster| in_the_cluster(objects, cluster),
+    ));
+    faults
+}
+
+/// The cloud runs PostgreSQL and Redis: nothing of them is left in the cluster, and the way to them is as wide as their subnets.
+fn managed(objects: &[Object]) -> Vec<String> {
+    // Prometheus may look for pods there, and finds none.
+    let belongs = [
+        "Namespace",
+        "ResourceQuota",
+        "LimitRange",
+        "ServiceAccount",
+        "NetworkPolicy",
+        "Role",
+        "RoleBinding",
+    ];
+    let mut faults: Vec<_> = objects
+        .iter()
+        .filter(|object| namespace(object) == "security-hub-data")
+        .filter(|object| !belongs.contains(&text(object, "/kind")))
+        .map(|object| format!("{} is left over", who(object)))
+        .collect();
+    for pods in ["security-hub", "security-hub-migrate"] {
+        let policy = of_kind(objects, "NetworkPolicy")
+            .find(|policy| name(policy) == format!("{pods}-managed-database"));
+        let edges = policy.map_or(&[][..], |policy| list(policy, "/spec/egress"));
+        let subnets: Vec<_> = edges.iter().flat_map(|edge| list(edge, "/to")).collect();
+        let narrow = subnets.iter().all(|to| {
+            let size = text(to, "/ipBlock/cidr").split_once('/');
+            size.is_some_and(|(_, bits)| bits.parse::<u8>().is_ok_and(|bits| bits >= 20))
+        });
+        let ports = edges
+            .iter()
+            .all(|edge| list(edge, "/ports") == [json!({"protocol": "TCP", "port": 5432})]);
+        if subnets.len() != 3 || !narrow || !ports {
+            faults.push(format!(
+                "{pods}: its way to the database is none, or wider than three subnets"
+            ));
+        }
+    }
+    // By hand, once: the role's limit.
+    let page = std::fs::read_to_string(
+        root().join("infrastructure/terraform/modules/databases/README.md"),
+    )
+    .unwrap();
+    let allowed = page
+        .split_once("connection limit ")
+        .and_then(|(_, rest)| {
+            rest.split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse::<i64>()
+                .ok()
+        })
+        .unwrap_or(0);
+    let (pool, pods) = connections_at_most(objects);
+    if pool * pods > allowed {
+        faults.push(format!(
+            "{pods} servers with {pool} connections each; the role has {allowed}"
+        ));
+    }
+    faults
+}
+
+fn in_the_cluster(objects: &[Object], cluster: &Object) -> Vec<String> {
+    let mut faults: Vec<_> = of_kind(objects, "NetworkPolicy")
+        .filter(|policy| name(policy).ends_with("-managed-database"))
+        .map(|policy| format!("{}: there are two databases", who(policy)))
+        .collect();
     for (pointer, wanted) in [
         ("/spec/instances", json!(3)),
         ("/spec/enableSuperuserAccess", json!(false)),
@@ -187,12 +293,7 @@ pub(crate) fn database(objects: &[Object]) -> Vec<String> {
             }
         }
     }
-    let pool = of_kind(objects, "ConfigMap")
-        .find_map(|map| text(map, "/data/HUB_DATABASE_POOL").parse::<i64>().ok())
-        .unwrap_or(i64::MAX / 100);
-    let pods: i64 = of_kind(objects, "HorizontalPodAutoscaler")
-        .filter_map(|scaler| number(scaler, "/spec/maxReplicas"))
-        .sum();
+    let (pool, pods) = connections_at_most(objects);
     let room: i64 = text(cluster, "/spec/postgresql/parameters/max_connections")
         .parse()
         .unwrap_or(0);
@@ -226,6 +327,19 @@ pub(crate) fn admission(objects: &[Object]) -> Vec<String> {
         if text(space, "/metadata/labels/hub.security~1guarded") != "true" {
             faults.push(format!("{}: the policies do not look at it", name(space)));
         }
+    }
+    let of_hub = of_kind(objects, "ValidatingAdmissionPolicy").any(|policy| {
+        let from = text(policy, "/spec/variables/2/expression");
+        name(policy) == "security-hub-deployer"
+            && from.contains("'ghcr.io/security-hub/security-hub'")
+            && from.contains(".dkr.ecr.")
+            && !from.contains(".invalid")
+    });
+    if !of_hub {
+        faults.push(
+            "a release's image may come from anywhere, or not from the account's registry"
+                .to_owned(),
+        );
     }
     if of_kind(objects, "ValidatingAdmissionPolicy").count() < 3 {
         faults.push("policies are missing".to_owned());

@@ -44,11 +44,13 @@ fn pods(objects: &[Object]) -> Vec<(String, Value, String)> {
             )
         })
         .collect();
-    pods.push((
-        "security-hub-data".to_owned(),
-        database_labels(),
-        "the database".to_owned(),
-    ));
+    if of_kind(objects, "Cluster").next().is_some() {
+        pods.push((
+            "security-hub-data".to_owned(),
+            database_labels(),
+            "the database".to_owned(),
+        ));
+    }
     pods
 }
 

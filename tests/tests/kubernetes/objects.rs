@@ -7,7 +7,14 @@ use serde_json::Value;
 
 pub(crate) type Object = Value;
 
-pub(crate) const PLACES: [&str; 3] = ["development", "staging", "production"];
+/// With the database in the cluster, and where the cloud runs it.
+pub(crate) const PLACES: [&str; 5] = [
+    "development",
+    "staging",
+    "production",
+    "managed staging",
+    "managed production",
+];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -16,19 +23,42 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// The overlay as `kubectl` renders it.
+/// The overlay as `kubectl` renders it; `managed …` with the one line changed that puts the cloud's databases in place of the
+/// cluster's.
 pub(crate) fn rendered(place: &str) -> Vec<Object> {
-    let folder = root()
-        .join("infrastructure/kubernetes/overlays")
-        .join(place);
+    let overlays = root().join("infrastructure/kubernetes/overlays");
+    let Some(place) = place.strip_prefix("managed ") else {
+        return render(&overlays.join(place));
+    };
+    // Kustomize wants it inside the tree.
+    let copy = tempfile::Builder::new()
+        .prefix(".managed-")
+        .tempdir_in(&overlays)
+        .unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(overlays.join(place).join("."))
+        .arg(copy.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let file = copy.path().join("kustomization.yaml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let changed = written.replace("  - cluster-data\n", "  - ../../components/managed-data\n");
+    assert_ne!(written, changed, "{place} has no cluster-data");
+    std::fs::write(file, changed).unwrap();
+    render(copy.path())
+}
+
+fn render(folder: &Path) -> Vec<Object> {
     let output = Command::new("kubectl")
         .arg("kustomize")
-        .arg(&folder)
+        .arg(folder)
         .output()
         .unwrap();
     assert!(
         output.status.success(),
-        "{place}: {}",
+        "{}: {}",
+        folder.display(),
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).unwrap();

@@ -230,7 +230,7 @@ fn anchor(heading: &str) -> String {
 pub(crate) fn alerts_lead_somewhere(objects: &[Object]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut alerts = 0;
-    for file in ["slo.rules.yml", "hub.rules.yml"] {
+    for file in ["slo.rules.yml", "hub.rules.yml", "database.rules.yml"] {
         let rules: Value =
             serde_yaml_ng::from_str(data(objects, "prometheus-rules", file)).unwrap_or_default();
         for rule in list(&rules, "/groups")

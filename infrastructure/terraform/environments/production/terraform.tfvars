@@ -1,4 +1,5 @@
-# Production: three of everything that votes, a NAT gateway in each zone, locks that nobody can take off.
+# Production: three of everything that votes, a NAT gateway in each zone, locks that nobody can take off. PostgreSQL and Redis
+# run in the cluster (managed-data.tfvars: in the cloud instead).
 # The account, the owner's names and the addresses are placeholders to be set once.
 environment = "production"
 account_id  = "000000000001"
@@ -19,25 +20,9 @@ kubernetes_version = "1.35"
 node_pools = {
   system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 3, maximum = 6 }
   hub    = { capacity = "on-demand", machines = ["m7i.xlarge"], minimum = 3, maximum = 12, disk_gib = 80 }
-  burst  = { capacity = "spot", machines = ["m7i.xlarge", "m6i.xlarge", "m7a.xlarge", "m6a.xlarge"], minimum = 0, maximum = 12 }
-}
-
-postgresql = {
-  release         = "17.6"
-  machine         = "db.r7g.xlarge"
-  replica_machine = "db.r7g.large"
-  replicas        = 2
-  multi_zone      = true
-  storage_gib     = 500
-  storage_max_gib = 4000
-  backup_days     = 35
-}
-redis = {
-  release            = "7.1"
-  machine            = "cache.r7g.large"
-  shards             = 3
-  replicas_per_shard = 1
-  snapshot_days      = 7
+  # The database's three pods ask for four cores and 16 GiB each, and never share a machine or a zone.
+  data  = { capacity = "on-demand", machines = ["m7i.2xlarge"], minimum = 3, maximum = 6, disk_gib = 80 }
+  burst = { capacity = "spot", machines = ["m7i.xlarge", "m6i.xlarge", "m7a.xlarge", "m6a.xlarge"], minimum = 0, maximum = 12 }
 }
 
 admin_role_arns   = ["arn:aws:iam::000000000001:role/platform-admin"]

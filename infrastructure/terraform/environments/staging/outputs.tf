@@ -1,23 +1,28 @@
 # What the Kubernetes overlays, the pipeline and people need. README.md says which of them goes where.
 
 output "overlay" {
-  description = "Values that the overlay of this environment sets."
+  description = "The overlay's place.yaml, value by value: `terraform output -json overlay | infrastructure/kubernetes/place.sh`."
   value = {
     trusted_proxies     = module.networking.network_cidr
     protected_addresses = module.networking.network_cidr
-    secret_region       = var.region
-    secret_names        = keys(module.security.secret_arns)
-    images              = module.security.registry_urls
-    firewall_arn        = module.security.firewall_arn
-    public_subnet_ids   = module.networking.public_subnet_ids
-    access_log_bucket   = module.monitoring.access_log_bucket
+    region              = var.region
+    image_registry      = module.security.registry_urls["security-hub"]
     disk_key_arn        = module.security.key_arns["cluster"]
     backup_role_arn     = module.kubernetes.identity_role_arns["database-backup"]
     backup_path         = "s3://${module.security.backup_bucket}/database"
     remote_write_url    = "${module.monitoring.metrics_endpoint}api/v1/remote_write"
-    karpenter           = module.kubernetes.karpenter
-    postgresql          = module.databases.postgresql
-    redis               = module.databases.redis
+    data_networks       = join(",", module.networking.intra_networks)
+  }
+}
+
+output "platform" {
+  description = "What is set by hand beside the overlays: controllers that others install, the managed databases, a web ACL."
+  value = {
+    karpenter    = module.kubernetes.karpenter
+    postgresql   = module.databases.postgresql
+    redis        = module.databases.redis
+    firewall_arn = module.security.firewall_arn
+    registries   = module.security.registry_urls
   }
 }
 

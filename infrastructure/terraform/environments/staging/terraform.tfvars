@@ -1,4 +1,4 @@
-# Staging: production's shape with smaller machines, so that what breaks there breaks here first.
+# Staging: production's shape, databases in the cluster as well, with smaller machines, so that what breaks there breaks here first.
 # The account, the owner's names and the addresses are placeholders to be set once.
 environment = "staging"
 account_id  = "000000000002"
@@ -13,25 +13,8 @@ nat_per_zone  = false
 
 kubernetes_version = "1.35"
 node_pools = {
-  system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 2, maximum = 4 }
+  system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 3, maximum = 5 }
   burst  = { capacity = "spot", machines = ["m7i.large", "m6i.large", "m7a.large", "m6a.large"], minimum = 1, maximum = 8 }
-}
-
-postgresql = {
-  release         = "17.6"
-  machine         = "db.t4g.large"
-  replicas        = 1
-  multi_zone      = true
-  storage_gib     = 100
-  storage_max_gib = 500
-  backup_days     = 14
-}
-redis = {
-  release            = "7.1"
-  machine            = "cache.t4g.small"
-  shards             = 2
-  replicas_per_shard = 1
-  snapshot_days      = 1
 }
 
 admin_role_arns   = ["arn:aws:iam::000000000002:role/platform-admin"]

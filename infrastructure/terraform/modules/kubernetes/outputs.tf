@@ -34,7 +34,7 @@ output "deploy_role_arn" {
 }
 
 output "karpenter" {
-  description = "What the overlay's node class and Karpenter's settings need."
+  description = "For Karpenter's settings and node class, which the platform's administrators write."
   value = {
     queue            = aws_sqs_queue.interruptions.name
     instance_profile = aws_iam_instance_profile.node.name

@@ -71,14 +71,14 @@ variable "backup_bucket_arn" {
 }
 
 variable "firewall_arn" {
-  description = "Web application firewall that the load balancer controller may put before a load balancer."
+  description = "Web ACL that the load balancer controller may hang on an application load balancer; nothing asks it to."
   type        = string
 }
 
 variable "node_pools" {
   description = <<-TEXT
     Groups of nodes. `capacity`: on-demand or spot. The first system pool carries Karpenter, which adds nodes beyond
-    these by itself; `karpenter_vcpu_limit` of the overlay bounds it.
+    these by itself; its node pools' limits bound it.
   TEXT
   type = map(object({
     capacity  = string

@@ -1,21 +1,17 @@
-# Logs for years: CloudWatch keeps them for searching, these buckets keep them for proof.
-#
-#   archive  the audit trail's log group, written by Firehose, locked
-#   access   the load balancers' access logs; AWS delivers those only to buckets with its own keys and without a lock by
-#            default, so here versions are kept and nothing is locked
+# Logs for years: CloudWatch keeps them for searching, this bucket keeps them for proof: the audit trail's log group and the
+# cluster's, written by Firehose, locked.
 
 locals {
   log_buckets = {
     archive = { name = "${var.name}-archive-${local.account}", algorithm = "aws:kms", key = var.log_key_arn }
-    access  = { name = "${var.name}-access-${local.account}", algorithm = "AES256", key = null }
   }
 }
 
 resource "aws_s3_bucket" "logs" {
-  #checkov:skip=CKV_AWS_18:these are where logs go; a bucket that logs its own reading never ends
-  #checkov:skip=CKV_AWS_144:the audit trail itself is locked in its own bucket; these are its searchable second copy
-  #checkov:skip=CKV_AWS_19:both are encrypted, below, by a loop that this check does not unfold; the tests assert it
-  #checkov:skip=CKV_AWS_145:load balancers deliver access logs only to buckets with AWS' keys; the archive has ours
+  #checkov:skip=CKV_AWS_18:this is where logs go; a bucket that logs its own reading never ends
+  #checkov:skip=CKV_AWS_144:the audit trail itself is locked in its own bucket; this is its searchable second copy
+  #checkov:skip=CKV_AWS_19:encrypted with our key, below, by a loop that this check does not unfold; the tests assert it
+  #checkov:skip=CKV_AWS_145:encrypted with our key, by the same loop
   #checkov:skip=CKV2_AWS_62:nothing acts on new objects
   for_each            = local.log_buckets
   bucket              = each.value.name
@@ -111,25 +107,15 @@ resource "aws_s3_bucket_policy" "logs" {
   bucket   = aws_s3_bucket.logs[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(
-      [{
-        # wildcard: a refusal, for everybody and everything without TLS.
-        Sid       = "WithoutTls"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "s3:*"
-        Resource  = [aws_s3_bucket.logs[each.key].arn, "${aws_s3_bucket.logs[each.key].arn}/*"]
-        Condition = { Bool = { "aws:SecureTransport" = "false" } }
-      }],
-      each.key != "access" ? [] : [{
-        Sid       = "LoadBalancersWrite"
-        Effect    = "Allow"
-        Principal = { Service = "logdelivery.elasticloadbalancing.amazonaws.com" }
-        Action    = ["s3:PutObject"]
-        Resource  = ["${aws_s3_bucket.logs[each.key].arn}/AWSLogs/${local.account}/*"]
-        Condition = { ArnLike = { "aws:SourceArn" = "arn:aws:elasticloadbalancing:${local.region}:${local.account}:loadbalancer/*" } }
-      }],
-    )
+    Statement = [{
+      # wildcard: a refusal, for everybody and everything without TLS.
+      Sid       = "WithoutTls"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.logs[each.key].arn, "${aws_s3_bucket.logs[each.key].arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
   })
 
   depends_on = [aws_s3_bucket_public_access_block.logs]

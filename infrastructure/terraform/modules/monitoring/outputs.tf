@@ -15,11 +15,6 @@ output "dashboards_url" {
   value       = var.managed_grafana ? "https://${aws_grafana_workspace.this["this"].endpoint}" : null
 }
 
-output "access_log_bucket" {
-  description = "For the load balancer's attribute `access_logs.s3.bucket`."
-  value       = aws_s3_bucket.logs["access"].id
-}
-
 output "archive_bucket" {
   description = "Where logs are kept for years, for investigators."
   value       = aws_s3_bucket.logs["archive"].id

@@ -8,9 +8,9 @@ output "network_cidr" {
   value       = aws_vpc.this.cidr_block
 }
 
-output "public_subnet_ids" {
-  description = "Where load balancers stand, one in each zone."
-  value       = values(aws_subnet.public)[*].id
+output "intra_networks" {
+  description = "Addresses of the databases' subnets: the overlays open their way to a managed database to these."
+  value       = values(aws_subnet.intra)[*].cidr_block
 }
 
 output "private_subnet_ids" {

@@ -1,4 +1,6 @@
-# The web application firewall in front of the load balancer. The cluster's ingress names it by its ARN.
+# A web ACL for an application load balancer or a distribution. **Attached to nothing here**: the overlays' way in is a network
+# load balancer before HAProxy, on which no web ACL can hang; their firewall is the ingress's (ModSecurity). Whoever puts an
+# application load balancer in front names this one by its ARN (output `platform`).
 
 locals {
   # AWS' own rule groups: name => number, and rules of it that only count because they would refuse what the hub is

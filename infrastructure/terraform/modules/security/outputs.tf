@@ -14,7 +14,7 @@ output "secret_arns" {
 }
 
 output "registry_urls" {
-  description = "Where images are pushed to and the overlays' `images:` take them from."
+  description = "The account's own registry, for pipelines whose REGISTRY is it; the overlays admit images from there as well as from the public one."
   value       = { for name, repository in aws_ecr_repository.hub : name => repository.repository_url }
 }
 
@@ -24,7 +24,7 @@ output "registry_arns" {
 }
 
 output "firewall_arn" {
-  description = "For the ingress annotation `alb.ingress.kubernetes.io/wafv2-acl-arn`."
+  description = "The web ACL; attached to nothing by us (firewall.tf says why)."
   value       = aws_wafv2_web_acl.this.arn
 }
 

@@ -9,7 +9,7 @@ run "the_least" {
   command = plan
 
   assert {
-    condition     = output.overlay.postgresql == null && output.overlay.redis == null
+    condition     = output.platform.postgresql == null && output.platform.redis == null
     error_message = "The cluster runs PostgreSQL and Redis."
   }
   assert {

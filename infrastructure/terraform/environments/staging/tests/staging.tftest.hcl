@@ -9,12 +9,12 @@ run "production_in_small" {
   command = plan
 
   assert {
-    condition     = var.postgresql.multi_zone && var.postgresql.replicas >= 1 && var.redis.shards >= 2
+    condition     = var.postgresql == null && var.redis == null && var.node_pools["system"].minimum >= 3
     error_message = "The same parts as production, so that what breaks there breaks here first."
   }
   assert {
-    condition     = output.overlay.trusted_proxies == "10.41.0.0/16" && output.overlay.postgresql != null && output.overlay.redis != null
-    error_message = "Its own network, managed databases."
+    condition     = output.overlay.trusted_proxies == "10.41.0.0/16" && output.platform.postgresql == null && output.platform.redis == null
+    error_message = "Its own network, databases in the cluster."
   }
   assert {
     condition     = output.people.dashboards == null && length(output.people.egress_addresses) == 1

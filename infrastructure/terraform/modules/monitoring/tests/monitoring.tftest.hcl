@@ -31,8 +31,8 @@ run "logs_are_locked" {
     error_message = "Nobody deletes logs before their time."
   }
   assert {
-    condition     = one(aws_s3_bucket_server_side_encryption_configuration.logs["archive"].rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" && one(aws_s3_bucket_server_side_encryption_configuration.logs["access"].rule).apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"
-    error_message = "Both are encrypted."
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.logs["archive"].rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" && one(aws_s3_bucket_server_side_encryption_configuration.logs["archive"].rule).apply_server_side_encryption_by_default[0].kms_master_key_id == var.log_key_arn
+    error_message = "Encrypted with our key."
   }
   assert {
     condition     = alltrue([for c in aws_s3_bucket_lifecycle_configuration.logs : one(c.rule).expiration[0].days == 395])
