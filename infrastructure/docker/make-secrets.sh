@@ -44,12 +44,10 @@ masterauth $link
 sentinel auth-user hub sentinel
 sentinel auth-pass hub $watch
 "
-  keep redis_password $hub "$(random)"
-  # Nobody without a password may do more than ask whether it lives.
+  # Nobody without a password may do more than ask whether it lives. The hub uses no Redis yet, so it has no user either.
   keep redis_acl $redis "user default on nopass -@all +ping
 user replica on >$link -@all +psync +replconf +ping
 user sentinel on >$watch allchannels -@all +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info +client|setname +client|kill +script|kill
-user hub on >$(cat secrets/redis_password) ~hub:* &hub:* +@all -@admin -@dangerous
 "
 fi
 keep grafana_password $grafana "$(random)"

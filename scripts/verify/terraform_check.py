@@ -219,6 +219,8 @@ def arrives(kubernetes, environment, managed, wanted):
         named = re.compile(re.escape(select["name"]) + r"(-[a-z0-9]{10})?")
         found = [o for o in objects if o["kind"] == select["kind"] and named.fullmatch(o["metadata"]["name"])]
         values = [at(one, field) for one in found]
+        if output == "remote_write_url":  # in a file of its own: to the place where Prometheus reads it
+            values = [[to["url"] for to in parsed(value)["remote_write"]] for value in values]
         if not values or any(f"mark-{output}-{part}" not in str(value) for value in values):
             fault(f"{kubernetes}/overlays/{environment}", f"{output} does not arrive in {select['kind']} {select['name']} {field}")
         seen.add(output)
