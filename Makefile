@@ -97,8 +97,7 @@ watch: ## no alert fires for two minutes (ALERTMANAGER_URL)
 	@scripts/pipeline/watch.sh
 
 record: ## what was done in ENVIRONMENT and how it stands, in dist/record.json
-	@mkdir -p dist
-	HUB_DEPLOY_CONFIG=$${HUB_DEPLOY_CONFIG:-infrastructure/deploy/$${ENVIRONMENT:?}.toml} hubctl status --json >dist/record.json
+	@scripts/pipeline/deploy.sh record
 
 bench-deploy: bootstrap-test ## the figures of a deploy on one host, optimised, at thousands of requests a second
 	cargo build --release --locked --bins -p security-hub -p hubctl

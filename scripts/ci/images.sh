@@ -5,6 +5,10 @@
 #   images.sh scan   Trivy over the archives: fails at HIGH or CRITICAL that has a fix
 #   images.sh load   the archives, back to where `make push` takes them from
 set -euo pipefail
+# What root built and ran (`make verify-image` runs containers hardened, as root) is in root's storage.
+if [ "$(id -u)" -ne 0 ] && [ "${1:-}" != scan ]; then
+  exec sudo -E env "PATH=$PATH" "$0" "$@"
+fi
 cd "$(dirname "$0")/../.."
 commit=$(git rev-parse --short=12 HEAD)
 place=dist/images
@@ -21,3 +25,5 @@ for name in security-hub hubctl; do
     *) printf 'images.sh: %s is none of save, scan, load\n' "$1" >&2 && exit 2 ;;
   esac
 done
+# The next step and the one that cleans up are the runner's user.
+if [ -n "${SUDO_UID:-}" ] && [ -d dist ]; then chown -R "$SUDO_UID:${SUDO_GID:-}" dist; fi

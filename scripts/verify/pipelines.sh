@@ -83,17 +83,27 @@ PYTHON
 [ "$(find "$work" -name 'gitlab*.sh' | wc -l)" -ge 8 ] || tool_fail "no shell found in GitLab's jobs"
 shellcheck "$work"/gitlab*.sh scripts/*/*.sh
 
-printf '== scripts/ci, with stand-ins for trivy and cosign\n'
+printf '== scripts/ci and the deploy, with stand-ins for trivy, cosign, buildah, sudo, aws and hubctl\n'
 mkdir "$work/bin"
 for tool in trivy cosign buildah; do
   # shellcheck disable=SC2016
   printf '#!/bin/sh\nprintf "%%s\\n" "%s $*" >>"$SEEN"\ncase $1 in login) cat >/dev/null ;; esac\n' "$tool" >"$work/bin/$tool"
   chmod +x "$work/bin/$tool"
 done
+# Nobody is root until sudo was asked.
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ -n "${BECAME:-}" ] && echo 0 || echo 1000\n' >"$work/bin/id"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nprintf "%%s\\n" "sudo $*" >>"$SEEN"\nshift\nBECAME=yes exec "$@"\n' >"$work/bin/sudo"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nprintf "%%s\\n" "aws $*" >>"$SEEN"\nfor to; do :; done\n: >"$to"\n' >"$work/bin/aws"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nprintf "%%s\\n" "hubctl $* by ${KUBECONFIG:-none}" >>"$SEEN"\n' >"$work/bin/hubctl"
+chmod +x "$work"/bin/*
 (
   export PATH="$work/bin:$PATH" SEEN="$work/seen"
   mkdir -p "$work/tree/scripts"
-  cp -r scripts/ci "$work/tree/scripts/"
+  cp -r scripts/ci scripts/pipeline "$work/tree/scripts/"
   cd "$work/tree"
   git init --quiet . && git -c user.name=a -c user.email=a@example.org commit --quiet --allow-empty -m a
   git remote add origin https://user:planted@git.example.org/hub.git # pragma: allowlist secret
@@ -101,6 +111,11 @@ done
   for word in save scan load; do scripts/ci/images.sh "$word"; done
   unset GITHUB_ACTIONS
   REGISTRY=registry.example.org/hub REGISTRY_USER=u REGISTRY_PASSWORD=planted scripts/ci/sign.sh
+  mkdir -p dist/release && touch dist/release/release.note
+  unset KUBECONFIG
+  export ENVIRONMENT=staging HUB_RELEASES=$work/releases
+  scripts/pipeline/deploy.sh rollback
+  for word in deploy rollback record; do CLUSTER_NAME=hub AWS_REGION=eu-central-1 scripts/pipeline/deploy.sh "$word"; done
 )
 [ "$(grep -c '^buildah push .*docker-archive:dist/images/' "$work/seen")" -eq 2 ] || tool_fail 'images.sh save'
 [ "$(grep -c '^trivy image --input dist/images/.*--exit-code 1' "$work/seen")" -eq 2 ] || tool_fail 'images.sh scan'
@@ -108,6 +123,11 @@ done
 grep -q '^cosign sign --yes --annotations commit=[0-9a-f]\{40\} registry.example.org/hub@sha256:0' "$work/seen" ||
   tool_fail 'sign.sh: no signature'
 grep -q '^cosign attest --yes --type slsaprovenance1 ' "$work/seen" || tool_fail 'sign.sh: no provenance'
+[ "$(grep -c '^sudo -E env .*images.sh' "$work/seen")" -eq 2 ] || tool_fail 'images.sh does not become root where it must, and only there'
+[ "$(grep -c '^aws eks update-kubeconfig --name hub --region eu-central-1 --kubeconfig .*/dist/kubeconfig' "$work/seen")" -eq 3 ] ||
+  tool_fail 'deploy.sh: nobody makes the kubeconfig'
+[ "$(grep -c "^hubctl .* by $work/tree/dist/kubeconfig" "$work/seen")" -eq 3 ] || tool_fail 'deploy.sh: hubctl is not told of it'
+grep -q '^hubctl rollback by none' "$work/seen" || tool_fail 'deploy.sh: takes the runner its own kubeconfig'
 if grep -q planted "$work/seen"; then tool_fail 'scripts/ci puts a password on a command line'; fi
 
 printf '== Jenkinsfile\n'

@@ -224,6 +224,12 @@ def arrives(kubernetes, environment, managed, wanted):
         if not values or any(f"mark-{output}-{part}" not in str(value) for value in values):
             fault(f"{kubernetes}/overlays/{environment}", f"{output} does not arrive in {select['kind']} {select['name']} {field}")
         seen.add(output)
+    # No part of a list is left out.
+    told = parsed(kubernetes / "overlays" / environment / "place.yaml")["data"]
+    text = str(objects)
+    for output in sorted(seen & set(told)):
+        if any(f"mark-{output}-{part}" not in text for part in range(told[output].count(",") + 1)):
+            fault(f"{kubernetes}/overlays/{environment}", f"a part of {output} arrives nowhere")
     for name in sorted(seen - set(wanted)):
         fault(kubernetes, f"components ask for {name}, which Terraform does not give")
     return seen

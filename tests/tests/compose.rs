@@ -517,3 +517,51 @@ fn every_fault_is_noticed() {
         assert!(!check(&file).is_empty(), "{rule} does not notice {pointer}");
     }
 }
+
+/// Both scripts that pin images write what the registry says (a stand-in), and take nothing that is no digest.
+#[test]
+fn images_are_pinned_by_what_the_registry_says() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let at = |path: &str| place.path().join(path);
+    std::fs::create_dir_all(at("components/images")).unwrap();
+    let file = "components/images/kustomization.yaml";
+    for (from, to) in [
+        ("images.env", "images.env"),
+        ("pin-images.sh", "docker.sh"),
+        ("../kubernetes/pin-images.sh", "kubernetes.sh"),
+        (&format!("../kubernetes/{file}"), file),
+    ] {
+        std::fs::copy(folder().join(from), at(to)).unwrap();
+    }
+    let registry = |digest: &str| {
+        let script = format!("#!/bin/sh\nprintf 'sha256:{digest}\\n'\n");
+        std::fs::write(at("skopeo"), script).unwrap();
+        std::fs::set_permissions(at("skopeo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let pin = |script: &str| {
+        let path = format!(
+            "{}:{}",
+            place.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let run = std::process::Command::new(at(script))
+            .env("PATH", path)
+            .output();
+        run.unwrap().status.success()
+    };
+    let digest = "ab".repeat(32);
+    for (script, written, images) in [("docker.sh", "images.env", 8), ("kubernetes.sh", file, 7)] {
+        registry(&digest);
+        assert!(pin(script), "{script}");
+        let now = std::fs::read_to_string(at(written)).unwrap();
+        assert_eq!(
+            now.matches(&format!("sha256:{digest}")).count(),
+            images,
+            "{now}"
+        );
+        registry("none");
+        assert!(!pin(script), "{script} takes what is no digest");
+        assert_eq!(std::fs::read_to_string(at(written)).unwrap(), now);
+    }
+}

@@ -1,7 +1,8 @@
-//! What the pipelines ask of `hubctl` exists, and the deploy files that are shipped for them are read.
+//! What the pipelines ask of `hubctl` exists, whatever the documents tell people to call exists, and the deploy files that are
+//! shipped are read.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -88,7 +89,7 @@ fn the_shipped_deploy_files_are_read() {
             .trim()
             .to_owned()
     };
-    for name in ["staging", "production"] {
+    for name in ["development", "staging", "production"] {
         let text = read(&format!("infrastructure/deploy/{name}.example.toml"));
         let read_it = |text: &str| {
             let path = folder.path().join("deploy.toml");
@@ -121,4 +122,242 @@ fn the_shipped_deploy_files_are_read() {
         let broken = read_it(&filled.replace("bake =", "baek ="));
         assert!(broken.contains("baek"), "{broken}");
     }
+}
+
+/// Every text that tells people what to call: documents, and all of infrastructure/ and operations/. The change log tells of
+/// what once was.
+fn told(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() {
+            if !name.starts_with('.')
+                && !["target", "vendor", "schemas", "node_modules"].contains(&&*name)
+            {
+                told(&path, found);
+            }
+        } else if name.ends_with(".md") && name != "CHANGELOG.md"
+            || ["infrastructure", "operations"]
+                .iter()
+                .any(|place| path.starts_with(root().join(place)))
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// The commands in a text: what stands in backticks, in a document's fenced lines, and in a comment's backticks.
+fn commands(text: &str, is_document: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut prose = String::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        if is_document && trimmed.starts_with("```") {
+            fenced = !fenced;
+        } else if is_document && (fenced || line.starts_with("    ")) {
+            found.push(trimmed.split(" # ").next().unwrap_or("").to_owned());
+        } else if is_document {
+            prose.push_str(line);
+            prose.push(' ');
+        } else if let Some(comment) = trimmed
+            .strip_prefix('#')
+            .or_else(|| trimmed.strip_prefix("//"))
+        {
+            prose.push_str(comment.trim_start_matches(['#', '/']));
+            prose.push(' ');
+        } else {
+            // A comment ends here; what it left open is no command.
+            if prose.matches('`').count() % 2 == 1 {
+                prose.push('`');
+            }
+        }
+    }
+    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+    found
+}
+
+/// `a{b,c}d` as `abd`, `acd`.
+fn expanded(word: &str) -> Vec<String> {
+    let inner = word.split_once('{').and_then(|(before, rest)| {
+        let (inside, after) = rest.split_once('}')?;
+        Some((before, inside, after))
+    });
+    inner.map_or_else(
+        || vec![word.to_owned()],
+        |(before, inside, after)| {
+            inside
+                .split(',')
+                .map(|part| format!("{before}{part}{after}"))
+                .collect()
+        },
+    )
+}
+
+/// What a command asks for that is not there: make verbs, scripts with their first word, `hubctl` with its words and flags.
+fn missing(command: &str, beside: &Path, verbs: &BTreeSet<&str>, help: &mut Help) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut words = command.split_whitespace().peekable();
+    let mut before = "";
+    while let Some(word) = words.next() {
+        let is_call = before.is_empty()
+            || before.contains('=')
+            || ["sudo", "exec", "|", "&&", "then", "run"].contains(&before);
+        before = word;
+        if word == "make" && is_call {
+            while let Some(verb) = words.next_if(|next| {
+                next.starts_with(|c: char| c.is_ascii_lowercase()) && !next.contains('=')
+            }) {
+                let absent = expanded(verb)
+                    .into_iter()
+                    .filter(|verb| !verb.contains('…') && !verbs.contains(verb.as_str()));
+                faults.extend(absent.map(|verb| format!("`make {verb}`")));
+            }
+        } else if word.contains("scripts/") {
+            let path = word
+                .rsplit("/blob/main/")
+                .next()
+                .unwrap_or(word)
+                .trim_matches(|c| "\"'().,:;…".contains(c));
+            if path.contains(['$', '*', '<', '[']) {
+                continue;
+            }
+            for path in expanded(path) {
+                let there = [root().join(&path), beside.join(&path)]
+                    .into_iter()
+                    .find(|path| path.exists());
+                let Some(there) = there else {
+                    faults.push(format!("`{path}`"));
+                    continue;
+                };
+                let argument = words
+                    .peek()
+                    .filter(|next| next.chars().all(|c| c.is_ascii_lowercase()));
+                let knows = |argument: &str| {
+                    std::fs::read_to_string(&there).is_ok_and(|script| {
+                        script
+                            .split(|c: char| !c.is_ascii_lowercase())
+                            .any(|known| known == argument)
+                    })
+                };
+                if there.is_file() && argument.is_some_and(|argument| !knows(argument)) {
+                    faults.push(format!("`{path} {}`", argument.unwrap_or(&"")));
+                }
+            }
+        } else if word == "hubctl" && is_call {
+            let mut call = Vec::new();
+            while let Some(next) = words.next_if(|next| {
+                !next.is_empty()
+                    && next.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                    && !next.starts_with('-')
+            }) {
+                call.push(next);
+            }
+            let flags: Vec<&str> = words
+                .by_ref()
+                .take_while(|next| !["|", "&&", "||", ";", "then", "or"].contains(next))
+                .filter(|next| next.starts_with("--"))
+                .map(|flag| {
+                    flag.split('=')
+                        .next()
+                        .unwrap_or(flag)
+                        .trim_end_matches([',', ';', '.'])
+                })
+                .collect();
+            match help.of(&call.join(" ")) {
+                None => faults.push(format!("`hubctl {}`", call.join(" "))),
+                Some(page) => {
+                    let absent = flags.iter().filter(|flag| !page.contains(**flag));
+                    faults.extend(absent.map(|flag| format!("`hubctl {} {flag}`", call.join(" "))));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// What `hubctl … --help` prints, asked once each; nothing where there is no such command.
+struct Help {
+    hubctl: PathBuf,
+    pages: std::collections::BTreeMap<String, Option<String>>,
+}
+
+impl Help {
+    fn of(&mut self, call: &str) -> Option<&str> {
+        let hubctl = &self.hubctl;
+        let page = self.pages.entry(call.to_owned()).or_insert_with(|| {
+            let words = call.split(' ').filter(|word| !word.is_empty());
+            let said = Command::new(hubctl)
+                .args(words)
+                .arg("--help")
+                .output()
+                .unwrap();
+            said.status
+                .success()
+                .then(|| String::from_utf8(said.stdout).unwrap())
+        });
+        page.as_deref()
+    }
+}
+
+#[test]
+fn every_command_that_people_are_told_exists() {
+    let makefile = read("Makefile");
+    let verbs: BTreeSet<&str> = makefile
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name)
+        .collect();
+    let mut help = Help {
+        hubctl: hubctl(),
+        pages: std::collections::BTreeMap::new(),
+    };
+    // It notices.
+    let planted = "Call `make no-such`, `make verify-{kubernetes,nothing}`, `scripts/no-such.sh`, `scripts/ci/images.sh eat`, \
+                   `hubctl migrate run`, `hubctl deploy --release DIR --no-such`; not `make check` or `scripts/ci`.";
+    let seen: Vec<String> = commands(planted, true)
+        .iter()
+        .flat_map(|command| missing(command, &root(), &verbs, &mut help))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "`make no-such`",
+            "`make verify-nothing`",
+            "`scripts/no-such.sh`",
+            "`scripts/ci/images.sh eat`",
+            "`hubctl migrate run`",
+            "`hubctl deploy --no-such`"
+        ]
+    );
+    let mut files = Vec::new();
+    told(&root(), &mut files);
+    let (mut faults, mut calls) = (Vec::new(), 0);
+    for path in &files {
+        let Ok(text) = std::fs::read_to_string(path) else {
+            continue;
+        };
+        let is_document = path.extension().is_some_and(|kind| kind == "md");
+        for command in commands(&text, is_document) {
+            calls += usize::from(
+                ["make ", "scripts/", "hubctl "]
+                    .iter()
+                    .any(|word| command.contains(word)),
+            );
+            let beside = path.parent().unwrap();
+            let absent = missing(&command, beside, &verbs, &mut help);
+            let shown = path
+                .strip_prefix(root())
+                .unwrap_or(path)
+                .display()
+                .to_string();
+            faults.extend(
+                absent
+                    .into_iter()
+                    .map(|what| format!("{shown}: {what} does not exist")),
+            );
+        }
+    }
+    assert!(calls > 80, "only {calls} calls were found");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
