@@ -7,7 +7,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 export HUB_DEPLOY_CONFIG=${HUB_DEPLOY_CONFIG:-infrastructure/deploy/${ENVIRONMENT:?production, staging or development}.toml}
 what=${1:?deploy, rollback or record}
-umask 077
 mkdir -p dist
 if [ -n "${CLUSTER_NAME:-}" ]; then
   export KUBECONFIG=$PWD/dist/kubeconfig

@@ -245,9 +245,10 @@ fn mounts(file: &Value) -> Vec<String> {
                 }
                 continue;
             }
+            let is_there = mount.ends_with(":ro") && folder().join(from).is_file();
             // HAProxy's socket and states are made by make-secrets.sh.
             let is_run = from == "./run" && name == "haproxy";
-            if !is_run && !(mount.ends_with(":ro") && folder().join(from).is_file()) {
+            if !is_there && !is_run {
                 faults.push(format!(
                     "{name}: {mount} is not there, or may be written to"
                 ));

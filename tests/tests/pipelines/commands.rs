@@ -1,7 +1,7 @@
 //! What the pipelines ask of `hubctl` exists, whatever the documents tell people to call exists, and the deploy files that are
 //! shipped are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -194,83 +194,96 @@ fn expanded(word: &str) -> Vec<String> {
     )
 }
 
-/// What a command asks for that is not there: make verbs, scripts with their first word, `hubctl` with its words and flags.
-fn missing(command: &str, beside: &Path, verbs: &BTreeSet<&str>, help: &mut Help) -> Vec<String> {
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+/// What is known to exist, and asked of `hubctl` as it is needed.
+struct Known<'a> {
+    verbs: BTreeSet<&'a str>,
+    help: Help,
+}
+
+impl Known<'_> {
+    /// What a command asks for that is not there: make verbs, scripts with their first word, `hubctl` with its words and flags.
+    fn missing(&mut self, command: &str, beside: &Path) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut words = command.split_whitespace().peekable();
+        let mut before = "";
+        while let Some(word) = words.next() {
+            let is_call = before.is_empty()
+                || before.contains('=')
+                || ["sudo", "exec", "|", "&&", "then", "run"].contains(&before);
+            before = word;
+            match word {
+                "make" if is_call => faults.extend(self.verbs(&mut words)),
+                "hubctl" if is_call => faults.extend(self.hubctl(&mut words)),
+                _ if word.contains("scripts/") => faults.extend(script(word, &mut words, beside)),
+                _ => {}
+            }
+        }
+        faults
+    }
+
+    fn verbs(&self, words: &mut Words<'_>) -> Vec<String> {
+        let is_verb =
+            |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase()) && !word.contains('=');
+        let mut faults = Vec::new();
+        while let Some(written) = words.next_if(is_verb) {
+            let absent = expanded(written)
+                .into_iter()
+                .filter(|verb| !verb.contains('…') && !self.verbs.contains(verb.as_str()));
+            faults.extend(absent.map(|verb| format!("`make {verb}`")));
+        }
+        faults
+    }
+
+    fn hubctl(&mut self, words: &mut Words<'_>) -> Vec<String> {
+        let is_word = |word: &&str| {
+            !word.starts_with('-') && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+        };
+        let mut call = Vec::new();
+        while let Some(word) = words.next_if(is_word) {
+            call.push(word);
+        }
+        let call = call.join(" ");
+        let flags: Vec<&str> = words
+            .take_while(|next| !["|", "&&", "||", ";", "then", "or"].contains(next))
+            .filter(|next| next.starts_with("--"))
+            .map(|flag| flag.split('=').next().unwrap_or(flag))
+            .map(|flag| flag.trim_end_matches([',', ';', '.']))
+            .collect();
+        let Some(page) = self.help.of(&call) else {
+            return vec![format!("`hubctl {call}`")];
+        };
+        flags
+            .iter()
+            .filter(|flag| !page.contains(**flag))
+            .map(|flag| format!("`hubctl {call} {flag}`"))
+            .collect()
+    }
+}
+
+/// A script's path, from the root or from where it is told of, and the word after it, which the script must know.
+fn script(word: &str, words: &mut Words<'_>, beside: &Path) -> Vec<String> {
+    let path = word.rsplit("/blob/main/").next().unwrap_or(word);
+    let path = path.trim_matches(|c| "\"'().,:;…".contains(c));
+    // Somebody else's to fill in.
+    if path.contains(['$', '*', '<', '[']) {
+        return Vec::new();
+    }
     let mut faults = Vec::new();
-    let mut words = command.split_whitespace().peekable();
-    let mut before = "";
-    while let Some(word) = words.next() {
-        let is_call = before.is_empty()
-            || before.contains('=')
-            || ["sudo", "exec", "|", "&&", "then", "run"].contains(&before);
-        before = word;
-        if word == "make" && is_call {
-            while let Some(verb) = words.next_if(|next| {
-                next.starts_with(|c: char| c.is_ascii_lowercase()) && !next.contains('=')
-            }) {
-                let absent = expanded(verb)
-                    .into_iter()
-                    .filter(|verb| !verb.contains('…') && !verbs.contains(verb.as_str()));
-                faults.extend(absent.map(|verb| format!("`make {verb}`")));
-            }
-        } else if word.contains("scripts/") {
-            let path = word
-                .rsplit("/blob/main/")
-                .next()
-                .unwrap_or(word)
-                .trim_matches(|c| "\"'().,:;…".contains(c));
-            if path.contains(['$', '*', '<', '[']) {
-                continue;
-            }
-            for path in expanded(path) {
-                let there = [root().join(&path), beside.join(&path)]
-                    .into_iter()
-                    .find(|path| path.exists());
-                let Some(there) = there else {
-                    faults.push(format!("`{path}`"));
-                    continue;
-                };
-                let argument = words
-                    .peek()
-                    .filter(|next| next.chars().all(|c| c.is_ascii_lowercase()));
-                let knows = |argument: &str| {
-                    std::fs::read_to_string(&there).is_ok_and(|script| {
-                        script
-                            .split(|c: char| !c.is_ascii_lowercase())
-                            .any(|known| known == argument)
-                    })
-                };
-                if there.is_file() && argument.is_some_and(|argument| !knows(argument)) {
-                    faults.push(format!("`{path} {}`", argument.unwrap_or(&"")));
-                }
-            }
-        } else if word == "hubctl" && is_call {
-            let mut call = Vec::new();
-            while let Some(next) = words.next_if(|next| {
-                !next.is_empty()
-                    && next.chars().all(|c| c.is_ascii_lowercase() || c == '-')
-                    && !next.starts_with('-')
-            }) {
-                call.push(next);
-            }
-            let flags: Vec<&str> = words
-                .by_ref()
-                .take_while(|next| !["|", "&&", "||", ";", "then", "or"].contains(next))
-                .filter(|next| next.starts_with("--"))
-                .map(|flag| {
-                    flag.split('=')
-                        .next()
-                        .unwrap_or(flag)
-                        .trim_end_matches([',', ';', '.'])
-                })
-                .collect();
-            match help.of(&call.join(" ")) {
-                None => faults.push(format!("`hubctl {}`", call.join(" "))),
-                Some(page) => {
-                    let absent = flags.iter().filter(|flag| !page.contains(**flag));
-                    faults.extend(absent.map(|flag| format!("`hubctl {} {flag}`", call.join(" "))));
-                }
-            }
+    for path in expanded(path) {
+        let places = [root().join(&path), beside.join(&path)];
+        let Some(there) = places.iter().find(|path| path.exists()) else {
+            faults.push(format!("`{path}`"));
+            continue;
+        };
+        let argument = words
+            .peek()
+            .filter(|next| there.is_file() && next.chars().all(|c| c.is_ascii_lowercase()));
+        let text = std::fs::read_to_string(there).unwrap_or_default();
+        let mut known = text.split(|c: char| !c.is_ascii_lowercase());
+        if let Some(argument) = argument.filter(|argument| !known.any(|word| word == **argument)) {
+            faults.push(format!("`{path} {argument}`"));
         }
     }
     faults
@@ -279,7 +292,7 @@ fn missing(command: &str, beside: &Path, verbs: &BTreeSet<&str>, help: &mut Help
 /// What `hubctl … --help` prints, asked once each; nothing where there is no such command.
 struct Help {
     hubctl: PathBuf,
-    pages: std::collections::BTreeMap<String, Option<String>>,
+    pages: BTreeMap<String, Option<String>>,
 }
 
 impl Help {
@@ -308,16 +321,17 @@ fn every_command_that_people_are_told_exists() {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, _)| name)
         .collect();
-    let mut help = Help {
+    let help = Help {
         hubctl: hubctl(),
-        pages: std::collections::BTreeMap::new(),
+        pages: BTreeMap::new(),
     };
+    let mut known = Known { verbs, help };
     // It notices.
     let planted = "Call `make no-such`, `make verify-{kubernetes,nothing}`, `scripts/no-such.sh`, `scripts/ci/images.sh eat`, \
                    `hubctl migrate run`, `hubctl deploy --release DIR --no-such`; not `make check` or `scripts/ci`.";
     let seen: Vec<String> = commands(planted, true)
         .iter()
-        .flat_map(|command| missing(command, &root(), &verbs, &mut help))
+        .flat_map(|command| known.missing(command, &root()))
         .collect();
     assert_eq!(
         seen,
@@ -345,7 +359,7 @@ fn every_command_that_people_are_told_exists() {
                     .any(|word| command.contains(word)),
             );
             let beside = path.parent().unwrap();
-            let absent = missing(&command, beside, &verbs, &mut help);
+            let absent = known.missing(&command, beside);
             let shown = path
                 .strip_prefix(root())
                 .unwrap_or(path)
