@@ -142,6 +142,13 @@ async fn forgetful(person: Person, tenant: Arc<str>, after: Duration) {
         .await;
 }
 
+/// A part that takes its own time, ended with the working time.
+async fn no_longer_than(until: Timestamp, part: impl Future<Output = ()>) {
+    let left = until.since(SystemClock.now());
+    // Whoever is not done by then goes home all the same.
+    let _in_time = tokio::time::timeout(left, part).await;
+}
+
 /// Sets everybody to work; the tasks end by themselves at `until`.
 pub(crate) fn begin(
     scenario: &Scenario,
@@ -156,20 +163,18 @@ pub(crate) fn begin(
         let rng = StdRng::seed_from_u64(scenario.seed.wrapping_add(n as u64));
         let (person, tenant) = (person.clone(), Arc::clone(&tenant));
         if n == CLUMSY {
-            tasks.push(tokio::spawn(clumsy(person, tenant, population.mistypes)));
+            let part = clumsy(person, tenant, population.mistypes);
+            tasks.push(tokio::spawn(no_longer_than(until, part)));
         } else if n == TRAVELLER {
             let place = scenario.place(&population.traveller_at);
             let address = place.map_or(person.actor.address, |place| place.address(n).into());
-            tasks.push(tokio::spawn(traveller(
-                person,
-                tenant,
-                address,
-                cast.stage.clone(),
-            )));
+            let part = traveller(person, tenant, address, cast.stage.clone());
+            tasks.push(tokio::spawn(no_longer_than(until, part)));
         } else {
             if (FORGETFUL..FORGETFUL + population.forgetful).contains(&n) {
                 let after = Duration::from_secs(2 + n as u64 * 3);
-                tasks.push(tokio::spawn(forgetful(person.clone(), tenant, after)));
+                let part = forgetful(person.clone(), tenant, after);
+                tasks.push(tokio::spawn(no_longer_than(until, part)));
             }
             tasks.push(tokio::spawn(work(person, rng, pause, until)));
         }
@@ -178,9 +183,7 @@ pub(crate) fn begin(
         let rng = StdRng::seed_from_u64(scenario.seed.wrapping_add(90_000 + n as u64));
         tasks.push(tokio::spawn(program(part.clone(), rng, until)));
     }
-    tasks.push(tokio::spawn(batch(
-        cast.batch.clone(),
-        population.batch_reads,
-    )));
+    let part = batch(cast.batch.clone(), population.batch_reads);
+    tasks.push(tokio::spawn(no_longer_than(until, part)));
     tasks
 }

@@ -15,6 +15,7 @@ mod console;
 mod deploy;
 mod disk_full;
 mod door;
+mod emulation;
 mod foreign;
 mod incidents;
 mod recovery;

@@ -3,6 +3,7 @@
 mod guessing;
 mod misuse;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::actor::{Actor, Reply, Stage};
+use crate::benign::FORGETFUL;
 use crate::error::Error;
 use crate::population::{Cast, Person, Program};
 use crate::scenario::{AttackKind, AttackSpec, Place, Scenario};
@@ -138,14 +140,25 @@ impl Means {
     }
 }
 
-/// Which people an attack is aimed at, by their place in the cast. Nobody plays two parts.
+/// How many people the parts were cast for; among fewer, parts stand closer together.
+const CAST_FOR: usize = 320;
+
+/// The place of a part among `users` people.
+fn seat(users: usize, of_all: usize) -> usize {
+    of_all * users.min(CAST_FOR) / CAST_FOR
+}
+
+/// Which people an attack is aimed at, by their place in the cast. Nobody plays two parts: `cast_already` holds ids.
 fn victims(
-    kind: AttackKind,
     cast: &Cast,
     nth: usize,
     scenario: &Scenario,
-    place: &Place,
+    spec: &AttackSpec,
+    cast_already: &BTreeSet<String>,
 ) -> Vec<Person> {
+    let country = scenario
+        .place(&spec.from)
+        .map_or("", |place| place.country.as_str());
     // Somebody who works in the country that the attack comes from: no travel betrays it.
     let nearby = |person: &Person| {
         let IpAddr::V4(address) = person.actor.address else {
@@ -155,19 +168,20 @@ fn victims(
             .places
             .iter()
             .find(|home| home.octet == address.octets()[1]);
-        home.is_some_and(|home| home.country == place.country)
+        home.is_some_and(|home| home.country == country)
     };
-    let from = 40 + nth * 8;
+    // Behind those who play a part at work.
+    let from = seat(cast.people.len(), 40 + nth * 8).max(FORGETFUL + scenario.population.forgetful);
     let pick = |wanted: &dyn Fn(&Person) -> bool, count: usize| {
         let found = cast
             .people
             .iter()
             .skip(from)
-            .filter(|person| wanted(person))
+            .filter(|person| wanted(person) && !cast_already.contains(&person.id))
             .take(count);
         found.cloned().collect::<Vec<_>>()
     };
-    match kind {
+    match spec.kind {
         AttackKind::PasswordSpraying | AttackKind::ApiKeyAbuse => Vec::new(),
         AttackKind::CredentialStuffing => {
             pick(&|person| person.roles.contains(&"trader".to_owned()), 3)
@@ -186,10 +200,25 @@ fn victims(
 }
 
 /// Somebody of few rights who takes no other part.
-fn accomplice(cast: &Cast) -> Option<Person> {
-    let behind = cast.people.iter().skip(120).take(30);
-    let mut behind = behind.filter(|person| person.roles.iter().any(|role| role == "trader"));
+fn accomplice(cast: &Cast, cast_already: &BTreeSet<String>) -> Option<Person> {
+    let behind = cast.people.iter().skip(seat(cast.people.len(), 120));
+    let is_weak = |person: &&Person| person.roles.iter().any(|role| role == "trader");
+    let mut behind = behind
+        .filter(is_weak)
+        .filter(|person| !cast_already.contains(&person.id));
     behind.next().cloned()
+}
+
+/// The victims of each attack, in the scenario's order, and the ids of all of them.
+fn all_victims(scenario: &Scenario, cast: &Cast) -> (Vec<Vec<Person>>, BTreeSet<String>) {
+    let mut cast_already = BTreeSet::new();
+    let mut chosen = Vec::with_capacity(scenario.attacks.len());
+    for (nth, spec) in scenario.attacks.iter().enumerate() {
+        let victims = victims(cast, nth, scenario, spec, &cast_already);
+        cast_already.extend(victims.iter().map(|person| person.id.clone()));
+        chosen.push(victims);
+    }
+    (chosen, cast_already)
 }
 
 /// An attack under way.
@@ -198,7 +227,8 @@ type Task = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 /// Every attack of the scenario, and the task that will carry it out after its start.
 pub(crate) fn prepare(scenario: &Scenario, cast: &Cast) -> Vec<(Attack, Task)> {
     let mut prepared: Vec<(Attack, Task)> = Vec::new();
-    for (nth, spec) in scenario.attacks.iter().enumerate() {
+    let (victims, cast_already) = all_victims(scenario, cast);
+    for (nth, (spec, victims)) in scenario.attacks.iter().zip(victims).enumerate() {
         let Some(place) = scenario.place(&spec.from) else {
             continue;
         };
@@ -212,11 +242,11 @@ pub(crate) fn prepare(scenario: &Scenario, cast: &Cast) -> Vec<(Attack, Task)> {
             names: cast
                 .people
                 .iter()
-                .skip(150)
+                .skip(seat(cast.people.len(), 150))
                 .map(|person| person.username.clone())
                 .collect(),
-            victims: victims(spec.kind, cast, nth, scenario, place),
-            accomplice: accomplice(cast),
+            victims,
+            accomplice: accomplice(cast, &cast_already),
             robbed: cast.robbed.clone(),
         };
         means.aims_at(&means.victims);
