@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
+use crate::secret::read_secret;
 
 /// Which hub, and with which credential.
 #[derive(Debug, Clone, clap::Args)]
@@ -174,37 +175,6 @@ impl Client {
         Failure::new(Exit::Unreachable, error)
             .help("is the hub running (`security-hub serve`), and is --url or HUB_URL right?")
     }
-}
-
-/// A secret from a file (`-` is standard input), without the newline at its end.
-pub(crate) fn read_secret(file: &std::path::Path) -> Result<SecretString, Failure> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(file).map_err(|error| {
-            Failure::new(
-                Exit::Usage,
-                anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
-            )
-        })?
-    };
-    Ok(SecretString::from(text.trim().to_owned()))
-}
-
-/// Writes a secret to a file that only its owner can read.
-pub(crate) fn write_secret(file: &std::path::Path, secret: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut out = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)?;
-    // A file that stood there before keeps its mode otherwise.
-    out.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    writeln!(out, "{secret}")?;
-    Ok(())
 }
 
 /// The text of a field, empty if it is not there.

@@ -1,5 +1,6 @@
 //! Exit codes, listed in `--help`, and errors that know theirs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use hub_base::ErrorKind;
@@ -49,6 +50,12 @@ impl Failure {
             error: error.into(),
             help: None,
         }
+    }
+
+    /// A file of the operator's that cannot be used: `verb` is "read" or "write".
+    pub(crate) fn file(verb: &str, path: &Path, error: std::io::Error) -> Self {
+        let error = anyhow::Error::new(error).context(format!("cannot {verb} {}", path.display()));
+        Self::new(Exit::Usage, error)
     }
 
     pub(crate) fn help(mut self, text: impl Into<String>) -> Self {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{Actor, PASSWORD, World, until};
 
 /// A password spray from an address of its own; the incident it becomes, contained.
-async fn spray(world: &World) -> Value {
+pub(crate) async fn spray(world: &World) -> Value {
     let attacker = Actor::at(&world.hub, [127, 66, 0, 9]);
     for number in 0..14 {
         attacker

@@ -18,6 +18,7 @@ mod door;
 mod emulation;
 mod foreign;
 mod incidents;
+mod operator;
 mod recovery;
 mod revoked;
 mod service;

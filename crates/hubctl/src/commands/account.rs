@@ -6,9 +6,10 @@ use hub_base::HumanDuration;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::client::{Client, field, read_secret, write_secret};
+use crate::client::{Client, field};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::secret::{SecretFile, read_secret};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Enrol {
@@ -63,8 +64,9 @@ impl Login {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let password = read_secret(&self.password_file)?;
         let body = json!({"tenant": self.tenant, "username": self.username, "password": password.expose_secret()});
+        let kept = SecretFile::open(&self.save)?;
         let tokens = client.post("/api/v2/login", body).await?;
-        write_secret(&self.save, &field(&tokens, "access_token"))?;
+        kept.keep(&field(&tokens, "access_token"))?;
         let expires = field(&tokens, "expires_in");
         if output.json {
             output.document(&json!({"saved": self.save, "expires_in": expires}))?;

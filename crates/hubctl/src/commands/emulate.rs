@@ -11,9 +11,10 @@ use hub_emulate::{Access, Scenario};
 use secrecy::ExposeSecret;
 
 use self::display::Display;
-use crate::client::{Client, write_secret};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::secret::SecretFile;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Emulate {
@@ -98,19 +99,21 @@ async fn run(
         url: client.url.clone(),
         operator_token: client.token()?.expose_secret().to_owned(),
     };
+    let kept = owner_password.map(SecretFile::open).transpose()?;
     let display = Arc::new(Display::new());
     let telling = Arc::clone(&display);
     let listener = Arc::new(move |progress| telling.tell(progress));
     let finished = hub_emulate::run(scenario, &access, listener).await?;
     display.end();
-    if let Some(file) = owner_password {
-        write_secret(file, &finished.owner_password)?;
+    if let Some(kept) = kept {
+        kept.keep(&finished.owner_password)?;
     }
     if let Some(file) = report {
-        std::fs::write(file, finished.report.html()?)?;
+        let fault = |error| Failure::file("write", file, error);
+        std::fs::write(file, finished.report.html()?).map_err(fault)?;
         let data = serde_json::to_vec_pretty(&finished.report);
         let data = data.map_err(|error| Failure::new(Exit::Bug, error))?;
-        std::fs::write(file.with_extension("json"), data)?;
+        std::fs::write(file.with_extension("json"), data).map_err(fault)?;
     }
     told::print(output, &finished.report, report)?;
     Ok(if finished.report.is_good() {
@@ -121,9 +124,6 @@ async fn run(
 }
 
 fn read(file: &Path) -> Result<Scenario, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot read {}", file.display()));
-        Failure::new(Exit::Usage, error)
-    })?;
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, error))?;
     Ok(Scenario::parse(&file.display().to_string(), &text)?)
 }

@@ -92,12 +92,8 @@ impl Ingest {
         let mut reader: Box<dyn BufRead + Send> = if file.as_os_str() == "-" {
             Box::new(BufReader::new(std::io::stdin()))
         } else {
-            let opened = std::fs::File::open(file).map_err(|error| {
-                Failure::new(
-                    Exit::Usage,
-                    anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
-                )
-            })?;
+            let opened =
+                std::fs::File::open(file).map_err(|error| Failure::file("read", file, error))?;
             Box::new(BufReader::new(opened))
         };
         // A CloudTrail file is one JSON value and cannot be cut at a line.

@@ -112,7 +112,7 @@ async fn export(client: &Client, output: &Output, file: &std::path::Path) -> Res
         .send(client.request(Method::GET, "/api/v2/ledger/export"))
         .await?;
     let beside = file.with_extension("part");
-    let mut out = File::create(&beside)?;
+    let mut out = File::create(&beside).map_err(|error| Failure::file("write", &beside, error))?;
     let mut stream = response.bytes_stream();
     let mut bytes = 0_u64;
     while let Some(chunk) = stream.next().await {
@@ -144,18 +144,14 @@ fn verify(
             .map_err(|e| Failure::new(Exit::Usage, e))?,
         earlier: match earlier {
             Some(path) => {
-                let text = std::fs::read_to_string(path)?;
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::file("read", path, error))?;
                 Some(Checkpoint::parse(&text).map_err(|e| Failure::new(Exit::Usage, e))?)
             }
             None => None,
         },
     };
-    let opened = File::open(file).map_err(|error| {
-        Failure::new(
-            Exit::Usage,
-            anyhow::Error::new(error).context(format!("cannot read {}", file.display())),
-        )
-    })?;
+    let opened = File::open(file).map_err(|error| Failure::file("read", file, error))?;
     let size = opened.metadata()?.len();
     let bar = if Output::is_live() {
         ProgressBar::new(size)

@@ -7,9 +7,10 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::client::{Client, field, list, read_secret, write_secret};
+use crate::client::{Client, field, list};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::secret::{SecretFile, read_secret};
 
 /// Shows a list as a table, or as it came.
 fn show(output: &Output, body: &Value, head: &[&str], fields: &[&str]) -> Result<Exit, Failure> {
@@ -193,10 +194,11 @@ impl Key {
                 )
             }
             Self::Create { name, scopes, save } => {
+                let kept = SecretFile::open(&save)?;
                 let made = client
                     .post("/api/v2/api-keys", json!({"name": name, "scopes": scopes}))
                     .await?;
-                write_secret(&save, &field(&made, "key"))?;
+                kept.keep(&field(&made, "key"))?;
                 let told = json!({"id": field(&made, "id"), "saved": save});
                 said(output, &told, &format!("the key is in {}", save.display()))
             }
