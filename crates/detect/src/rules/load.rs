@@ -22,6 +22,8 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 struct Place {
     file: String,
+    /// The file as its folder has it: what a rule without an id goes by, wherever the folder lies.
+    name: String,
     line: usize,
 }
 
@@ -65,11 +67,11 @@ pub(super) fn load(sources: &[RuleSource]) -> (RuleSet, Vec<RuleFault>) {
         match source {
             RuleSource::Embedded => {
                 for (name, text) in PACK.iter().filter(|(name, _)| !is_test(name)) {
-                    loader.text(name, text);
+                    loader.text(name, name, text);
                 }
             }
             RuleSource::Folder(path) => loader.folder(path, path),
-            RuleSource::Text { name, text } => loader.text(name, text),
+            RuleSource::Text { name, text } => loader.text(name, name, text),
         }
     }
     loader.finish()
@@ -115,13 +117,13 @@ impl Loader {
     }
 
     fn file(&mut self, root: &Path, path: &Path) {
-        let name = path
-            .strip_prefix(root)
-            .unwrap_or(path)
-            .display()
-            .to_string();
         let place = Place {
-            file: name,
+            file: path.display().to_string(),
+            name: path
+                .strip_prefix(root)
+                .unwrap_or(path)
+                .display()
+                .to_string(),
             line: 1,
         };
         let too_large = std::fs::metadata(path).is_ok_and(|meta| meta.len() > LARGEST);
@@ -131,18 +133,19 @@ impl Loader {
                 .push(place.fault("larger than 1 MiB: not a rule"));
         }
         match std::fs::read_to_string(path) {
-            Ok(text) => self.text(&place.file, &text),
+            Ok(text) => self.text(&place.file, &place.name, &text),
             Err(error) => self
                 .faults
                 .push(place.fault(format!("cannot be read: {error}"))),
         }
     }
 
-    fn text(&mut self, file: &str, text: &str) {
+    fn text(&mut self, file: &str, name: &str, text: &str) {
         for (line, document) in documents(text) {
             self.document(
                 &Place {
                     file: file.to_owned(),
+                    name: name.to_owned(),
                     line,
                 },
                 document,
@@ -181,7 +184,7 @@ impl Loader {
 
     /// The rule's id; a rule without one goes by its file.
     fn id(&mut self, id: Option<&str>, place: &Place) -> Result<String, String> {
-        let id = id.map_or_else(|| format!("{}:{}", place.file, place.line), str::to_owned);
+        let id = id.map_or_else(|| format!("{}:{}", place.name, place.line), str::to_owned);
         if let Some(first) = self.seen.get(&id) {
             return Err(format!(
                 "the id `{id}` is taken by {}:{}",

@@ -100,10 +100,9 @@ fn check_policies(checked: &mut Checked) {
 fn check_scenarios(files: &[PathBuf], checked: &mut Checked) -> Result<(), Failure> {
     let mut all = vec![Scenario::built_in()];
     for file in files {
-        all.push(Scenario::parse(
-            &file.display().to_string(),
-            &std::fs::read_to_string(file)?,
-        ));
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, error))?;
+        all.push(Scenario::parse(&file.display().to_string(), &text));
     }
     for scenario in all {
         checked.scenarios += 1;
@@ -126,6 +125,13 @@ fn check_scenarios(files: &[PathBuf], checked: &mut Checked) -> Result<(), Failu
 fn check_playbooks(folder: Option<&Path>, checked: &mut Checked) {
     match Playbooks::load(folder) {
         Ok(playbooks) => checked.playbooks = playbooks.iter().count(),
+        Err(hub_respond::Error::Playbooks(faults)) => {
+            checked.faults.extend(faults.0.into_iter().map(|f| Fault {
+                file: f.file,
+                line: f.line,
+                what: f.message,
+            }));
+        }
         Err(error) => {
             let mut what = error.to_string();
             let mut source = std::error::Error::source(&error);

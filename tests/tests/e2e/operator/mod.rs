@@ -1,6 +1,7 @@
 //! An operator's day with `hubctl`: what it says in words and as one document, what it refuses, and how it ends.
 
 mod accounts;
+mod content;
 mod incidents;
 mod ledger;
 
