@@ -152,6 +152,8 @@ fn commands(text: &str, is_document: bool) -> Vec<String> {
     let mut prose = String::new();
     let mut fenced = false;
     for line in text.lines() {
+        // What a document itself says is missing.
+        let line = line.split("Not here yet").next().unwrap_or(line);
         let trimmed = line.trim_start();
         if is_document && trimmed.starts_with("```") {
             fenced = !fenced;
