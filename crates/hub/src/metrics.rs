@@ -43,6 +43,7 @@ struct All {
     registry: Registry,
     requests: Family<Request, Counter>,
     latency: Family<Route, Histogram, fn() -> Histogram>,
+    in_progress: Gauge,
     connections: Gauge,
     refused: Family<Result, Counter>,
     authentications: Family<Result, Counter>,
@@ -59,6 +60,16 @@ struct All {
     blocked_addresses: Gauge,
 }
 
+/// A request that waits for its answer's head, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct InProgress(Gauge);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = All {
@@ -67,6 +78,7 @@ impl Metrics {
             latency: Family::new_with_constructor(
                 hub_telemetry::metrics::seconds as fn() -> Histogram,
             ),
+            in_progress: Gauge::default(),
             connections: Gauge::default(),
             refused: Family::default(),
             authentications: Family::default(),
@@ -107,6 +119,16 @@ impl Metrics {
             .latency
             .get_or_create(&Route { route })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a request until its answer's head is there, or its client has gone. Nobody waits for what looks at the server
+    /// itself: health checks and this page are not counted.
+    pub(crate) fn begin(&self, path: &str) -> Option<InProgress> {
+        if path.starts_with("/health") || path == "/metrics" {
+            return None;
+        }
+        self.0.in_progress.inc();
+        Some(InProgress(self.0.in_progress.clone()))
     }
 
     pub(crate) fn connections_open(&self, open: usize) {
@@ -197,6 +219,11 @@ fn register(all: &mut All) {
         "request_seconds",
         "Time to the response's head",
         all.latency.clone(),
+    );
+    registry.register(
+        "requests_in_progress",
+        "Requests that wait for their answer's head",
+        all.in_progress.clone(),
     );
     registry.register(
         "connections_open",

@@ -33,6 +33,8 @@ pub enum Error {
     Held(PathBuf),
     #[error("{0} is unfinished: it stopped {1}")]
     Unfinished(String, String),
+    #[error("the way back from {0} is unfinished: it stopped because {1}")]
+    Stuck(String, String),
     #[error("{0}, which ran before, does not come up: {1}")]
     NotBack(String, String),
     #[error("nothing to go back to: {0}")]
@@ -81,9 +83,11 @@ impl Error {
             }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Held(_) | Self::Unfinished(..) | Self::NoWayBack(_) | Self::Backup(_) => {
-                ErrorKind::Conflict
-            }
+            Self::Held(_)
+            | Self::Unfinished(..)
+            | Self::Stuck(..)
+            | Self::NoWayBack(_)
+            | Self::Backup(_) => ErrorKind::Conflict,
             Self::Balancer { .. }
             | Self::Absent(..)
             | Self::NotArchiving(_)

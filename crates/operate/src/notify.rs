@@ -93,7 +93,20 @@ impl Notify {
 
     /// Tells all of them; what could not be told, and why. No address is in it.
     pub async fn tell(&self, journey: &Journey) -> Vec<String> {
-        let text = words(journey);
+        self.send(journey, words(journey)).await
+    }
+
+    /// Tells all of them that it goes neither on nor back by itself: somebody must look.
+    pub async fn tell_stuck(&self, journey: &Journey, why: &str) -> Vec<String> {
+        let (kind, name) = (&journey.kind, &journey.to.name);
+        let text = format!(
+            "{kind} of {name} is STUCK {}, SOMEBODY MUST ACT: {why}",
+            journey.stage
+        );
+        self.send(journey, text).await
+    }
+
+    async fn send(&self, journey: &Journey, text: String) -> Vec<String> {
         let mut faults = Vec::new();
         let mut note = |who: &str, told: Result<(), String>| {
             if let Err(why) = told {

@@ -7,7 +7,7 @@ use hub_base::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::config::Config;
-use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
+use crate::deploy::{Check, Colour, Counts, Readiness, Standing, Target};
 use crate::error::Error;
 use crate::local::Host;
 use crate::release::Release;
@@ -92,6 +92,10 @@ macro_rules! to {
 impl Target for Place {
     async fn standing(&mut self) -> Result<[Standing; 2], Error> {
         to!(self, standing())
+    }
+
+    async fn capacity(&mut self, colour: Colour) -> Result<Option<Check>, Error> {
+        to!(self, capacity(colour))
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {

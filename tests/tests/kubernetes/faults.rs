@@ -319,6 +319,20 @@ fn faults() -> Vec<Fault> {
             Value::Null,
         ),
         (
+            "guard: deployer",
+            "Role",
+            "security-hub-deployer",
+            "/rules/8/resources",
+            json!(["configmaps"]),
+        ),
+        (
+            "guard: deployer",
+            "Role",
+            "security-hub-deployer",
+            "/rules/10/verbs",
+            json!(["get"]),
+        ),
+        (
             "guard: database",
             "Cluster",
             "security-hub-db",

@@ -128,6 +128,11 @@ pub(crate) fn deployer(objects: &[Object]) -> Vec<String> {
         if !reads && !makes_jobs && named.is_empty() {
             faults.push(format!("{verbs:?} any of {resources:?}"));
         }
+        // All of a kind it may see only where it looks for all of them; what holds secrets is none of these.
+        let seen = ["pods", "pods/log", "resourcequotas"];
+        if reads && named.is_empty() && !resources.iter().all(|one| seen.contains(one)) {
+            faults.push(format!("sees any of {resources:?}"));
+        }
         for one in named {
             let there = one == "security-hub-deploy"
                 || objects.iter().any(|object| {
@@ -137,6 +142,11 @@ pub(crate) fn deployer(objects: &[Object]) -> Vec<String> {
                 faults.push(format!("names {one}, which does not exist"));
             }
         }
+    }
+    if !rules(role)
+        .any(|(resources, verbs, _)| resources == ["resourcequotas"] && verbs.contains(&"list"))
+    {
+        faults.push("cannot see whether the quotas have room for a second colour".to_owned());
     }
     if !of_kind(objects, "ValidatingAdmissionPolicy")
         .any(|policy| name(policy) == "security-hub-deployer")

@@ -53,6 +53,7 @@ async fn respond(
     request.extensions_mut().insert(visit);
     let method = request.method().clone();
     let started = app.clock().now();
+    let in_progress = app.metrics.begin(request.uri().path());
     // Streams answer with their head at once, so the limit never cuts a stream.
     let limit = app.config.limits.request_timeout;
     let answering = tokio::time::timeout(limit, router.oneshot(request)).instrument(span);
@@ -61,6 +62,7 @@ async fn respond(
         Ok(Err(never)) => match never {},
         Err(_late) => Problem::late().into_response(),
     };
+    drop(in_progress);
     let took = app.clock().now().since(started);
     let route = response
         .extensions()

@@ -4,6 +4,7 @@
 //! It patches what is there and makes nothing but the migration's Job, so that the account it runs under needs few
 //! rights. Pods are asked directly, at their own addresses: run it where the pods can be reached.
 
+mod capacity;
 mod config;
 mod lease;
 mod objects;
@@ -16,13 +17,13 @@ use std::time::Duration;
 use hub_base::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
+use crate::deploy::{Check, Colour, Counts, Readiness, Standing, Target};
 use crate::error::Error;
 use crate::release::Release;
 use crate::smoke;
@@ -180,6 +181,16 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.config.namespace)
     }
 
+    /// As many pods as the other colour has.
+    async fn wanted(&self, colour: Colour) -> Result<i32, Error> {
+        let other = objects::replicas(&self.deployment(colour.other()).await?);
+        Ok(if other > 0 {
+            other
+        } else {
+            self.config.replicas
+        })
+    }
+
     async fn page(&self, address: &str) -> Option<Page> {
         let answer = self.http.get(format!("http://{address}/metrics")).send();
         let answer = answer.await.ok()?.error_for_status().ok()?;
@@ -188,11 +199,16 @@ impl Cluster {
 
     async fn counted(&mut self, colour: Colour) -> Result<Counts, Error> {
         let mut latencies = Vec::new();
+        // Known only if each of its pods tells.
+        let mut in_progress = Some(0);
         let at = usize::from(colour == Colour::Green);
         for (pod, address) in self.addresses(colour).await? {
             let Some(page) = self.page(&address).await else {
                 continue;
             };
+            in_progress = in_progress
+                .zip(page.in_progress)
+                .map(|(all, one)| all + one);
             // What it answered before it was first looked at was not answered while anybody watched.
             if let Some(before) = self.pages.get(&pod) {
                 let since = page.since(before);
@@ -209,7 +225,7 @@ impl Cluster {
             requests,
             errors,
             latencies,
-            in_progress: 0,
+            in_progress,
         })
     }
 }
@@ -238,18 +254,25 @@ impl Target for Cluster {
         <[Standing; 2]>::try_from(both).map_err(|_| Error::Nonsense("two colours".to_owned()))
     }
 
+    async fn capacity(&mut self, colour: Colour) -> Result<Option<Check>, Error> {
+        let deployment = self.deployment(colour).await?;
+        let more = self.wanted(colour).await? - objects::replicas(&deployment);
+        let quotas: Api<ResourceQuota> =
+            Api::namespaced(self.client.clone(), &self.config.namespace);
+        let found = quotas.list(&ListParams::default()).await;
+        let found = found.map_err(|error| {
+            objects::fault("list", "resourcequotas of", &self.config.namespace, error)
+        })?;
+        Ok(Some(capacity::check(&found.items, &deployment, more)))
+    }
+
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
         objects::migrate(&self.place(), release.image()?).await?;
         Ok("the database is at the release's schema".to_owned())
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
-        let other = objects::replicas(&self.deployment(colour.other()).await?);
-        let replicas = if other > 0 {
-            other
-        } else {
-            self.config.replicas
-        };
+        let replicas = self.wanted(colour).await?;
         let (image, dir) = (release.image()?, release.dir.display().to_string());
         let container = json!({"name": self.config.name, "image": image});
         let patch = json!({

@@ -12,6 +12,8 @@ pub(super) struct Page {
     pub(super) errors: u64,
     /// Upper bound in milliseconds → answers within it, cumulative.
     pub(super) within: BTreeMap<u32, u64>,
+    /// Requests in progress; nothing if the release does not tell.
+    pub(super) in_progress: Option<u64>,
 }
 
 /// Answers that took longer than the last bucket are counted as this long.
@@ -25,9 +27,7 @@ impl Page {
             let Some((head, value)) = line.rsplit_once(' ') else {
                 continue;
             };
-            let Some((name, labels)) = head.split_once('{') else {
-                continue;
-            };
+            let (name, labels) = head.split_once('{').unwrap_or((head, ""));
             let Some(count) = whole(value) else { continue };
             // Health checks are the cluster's own and not people's.
             if label(labels, "route").is_some_and(|route| route.starts_with("/health")) {
@@ -45,6 +45,7 @@ impl Page {
                         *page.within.entry(bound).or_default() += count;
                     }
                 }
+                "hub_requests_in_progress" => page.in_progress = Some(count),
                 _ => {}
             }
         }
@@ -65,6 +66,7 @@ impl Page {
             requests: self.requests - before.requests,
             errors: self.errors.saturating_sub(before.errors),
             within: within.collect(),
+            in_progress: self.in_progress,
         }
     }
 
@@ -123,12 +125,16 @@ mod tests {
         hub_request_seconds_bucket{le=\"0.005\",route=\"/api/v2/me\"} 60\n\
         hub_request_seconds_bucket{le=\"0.01\",route=\"/api/v2/me\"} 95\n\
         hub_request_seconds_bucket{le=\"+Inf\",route=\"/api/v2/me\"} 100\n\
-        hub_connections_open 5\n# EOF\n";
+        hub_connections_open 5\nhub_requests_in_progress 7\n# EOF\n";
 
     #[test]
     fn health_checks_are_nobodys_requests() {
         let page = Page::parse(TEXT);
         assert_eq!((page.requests, page.errors), (100, 10));
+        assert_eq!(page.in_progress, Some(7));
+        // The release before does not tell, which is not the same as none.
+        let silent = TEXT.replace("hub_requests_in_progress 7\n", "");
+        assert_eq!(Page::parse(&silent).in_progress, None);
         let latencies = page.latencies();
         assert_eq!(latencies.len(), 100);
         assert_eq!(latencies.iter().filter(|ms| **ms == 5).count(), 60);

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::journal::ROLLBACK;
 use super::judge::Figures;
 use super::{
-    Check, Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Target,
-    Verdict,
+    Check, Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Standing,
+    Target, Verdict,
 };
 use crate::error::Error;
 use crate::release::Release;
@@ -69,8 +70,8 @@ impl<T: Target> Engine<'_, T> {
     /// [`Error::Unfinished`] if another deploy waits to be gone on with; whatever keeps it from being taken back.
     pub async fn deploy(&mut self, release: &Release) -> Result<Outcome, Error> {
         if let Some(waiting) = self.journal.current() {
-            if waiting.to.dir != release.dir || waiting.back.is_some() {
-                return Err(unfinished(waiting));
+            if waiting.is_rollback() || !waiting.leads_to(release) {
+                return Err(waiting.unfinished());
             }
             let journey = waiting.clone();
             return self.run(journey, release).await;
@@ -102,21 +103,23 @@ impl<T: Target> Engine<'_, T> {
         self.end(journey, began, None, back)
     }
 
-    /// Gives all the traffic to a release that was kept, without steps: it has proven itself before.
+    /// Gives all the traffic to a release that was kept, without steps: it has proven itself before. Goes on with a
+    /// return to it that was cut off.
     ///
     /// # Errors
     /// As [`Engine::deploy`].
     pub async fn return_to(&mut self, release: &Release) -> Result<Outcome, Error> {
-        if let Some(waiting) = self.journal.current() {
-            return Err(unfinished(waiting));
-        }
+        let journey = match self.journal.current().cloned() {
+            None => self.plan(ROLLBACK, release).await?,
+            Some(waiting) if waiting.is_rollback() && waiting.leads_to(release) => waiting,
+            Some(waiting) => return Err(waiting.unfinished()),
+        };
         let at_once = Policy {
             steps: vec![100],
             step: self.policy.look * 2,
             bake: Duration::ZERO,
             ..self.policy.clone()
         };
-        let journey = self.plan(ROLLBACK, release).await?;
         let mut engine = Engine {
             target: &mut *self.target,
             journal: &mut *self.journal,
@@ -132,12 +135,7 @@ impl<T: Target> Engine<'_, T> {
     /// What a deploy would begin with: nothing is changed.
     pub async fn plan(&mut self, kind: &str, release: &Release) -> Result<Journey, Error> {
         let standing = self.target.standing().await?;
-        // Who has the traffic stays; at a tie, who runs.
-        let live = standing
-            .iter()
-            .filter(|colour| colour.release.is_some())
-            .max_by_key(|colour| (colour.is_up, colour.share));
-        let from = live.and_then(|colour| {
+        let from = Standing::live(&standing).and_then(|colour| {
             let dir = std::path::PathBuf::from(colour.release.clone()?);
             let name = Release::open(&dir, None)
                 .map_or_else(|_| dir.display().to_string(), |release| release.name());
@@ -152,7 +150,7 @@ impl<T: Target> Engine<'_, T> {
                 name: release.name(),
             },
             built: release.built.parse().ok(),
-            colour: live.map_or(Colour::Blue, |live| live.colour.other()),
+            colour: Standing::next(&standing),
             from,
             stage: Stage::Begun,
             back: None,
@@ -186,7 +184,7 @@ impl<T: Target> Engine<'_, T> {
         let colour = journey.colour;
         if journey.stage < Stage::Migrated {
             let began = Instant::now();
-            let said = if journey.kind == ROLLBACK {
+            let said = if journey.is_rollback() {
                 // Migrations only expand: the release before runs on the newer schema.
                 "the database stays as it is".to_owned()
             } else {
@@ -435,20 +433,13 @@ impl<T: Target> Engine<'_, T> {
     }
 }
 
-const ROLLBACK: &str = "rollback";
 const ABORTED: &str = "the operator ended it";
 /// For an own request to be answered.
 const PROBE: Duration = Duration::from_secs(2);
 
-fn unfinished(waiting: &Journey) -> Error {
-    let (what, stage) = (&waiting.to.name, waiting.stage);
-    Error::Unfinished(format!("the deploy of {what}"), stage.to_string())
-}
-
 /// It goes neither on nor back for now; the journal knows where it stands.
 fn stuck(journey: &Journey, error: &Error) -> Error {
-    let what = format!("the way back from {}", journey.to.name);
-    Error::Unfinished(what, format!("because {}", chain(error)))
+    Error::Stuck(journey.to.name.clone(), chain(error))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Colour;
 use crate::error::{Error, fault};
 use crate::operation::{self, Entry};
+use crate::release::Release;
 
 const CURRENT: &str = "current.json";
 const HISTORY: &str = "history.jsonl";
@@ -72,6 +73,27 @@ pub struct Journey {
     /// `deployed` or `rolled_back`, at the end.
     pub outcome: Option<String>,
     pub ended: Option<Timestamp>,
+}
+
+/// The kind of a journey to a release that was kept.
+pub(super) const ROLLBACK: &str = "rollback";
+
+impl Journey {
+    /// Whether it returns to a release that was kept: only `hubctl rollback` goes on with it.
+    pub fn is_rollback(&self) -> bool {
+        self.kind == ROLLBACK
+    }
+
+    /// Whether it can be gone on with to that release: it is the same, and it is not on its way back.
+    pub fn leads_to(&self, release: &Release) -> bool {
+        self.back.is_none() && self.to.dir == release.dir
+    }
+
+    /// What keeps anything else from being begun.
+    pub fn unfinished(&self) -> Error {
+        let what = format!("the {} of {}", self.kind, self.to.name);
+        Error::Unfinished(what, self.stage.to_string())
+    }
 }
 
 /// The journal of one target; holds its lock.

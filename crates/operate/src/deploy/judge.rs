@@ -36,8 +36,13 @@ pub struct Judge {
     latencies: [Recent; 2],
     /// Looks in a row that found it slow.
     slow: u32,
+    /// Looks in a row that found more in progress than the old release would have.
+    full: u32,
     /// Looks in a row that found it away from the objective.
     away: u32,
+    /// Looks so far, and what was in progress at each, added up.
+    looks: u32,
+    in_progress: [Option<u64>; 2],
     failed_probes: u32,
     probes: u32,
     /// What the old release did while it last had traffic.
@@ -54,7 +59,10 @@ impl Judge {
             since: at,
             latencies: [Recent::default(), Recent::default()],
             slow: 0,
+            full: 0,
             away: 0,
+            looks: 0,
+            in_progress: [Some(0); 2],
             failed_probes: 0,
             probes: 0,
             before: None,
@@ -77,6 +85,10 @@ impl Judge {
     pub fn see(&mut self, counts: [Counts; 2], probe: &Probe) -> Verdict {
         for (kept, fresh) in self.latencies.iter_mut().zip(&counts) {
             kept.take(&fresh.latencies, self.tolerance.fewest_requests);
+        }
+        self.looks += 1;
+        for (sum, fresh) in self.in_progress.iter_mut().zip(&counts) {
+            *sum = sum.zip(fresh.in_progress).map(|(sum, one)| sum + one);
         }
         self.now = counts;
         match probe {
@@ -116,7 +128,7 @@ impl Judge {
                 100.0 * old.error_rate()
             ));
         }
-        if let Some(why) = self.is_away(&new) {
+        if let Some(why) = self.is_away(&new).or_else(|| self.is_fuller(&new, &old)) {
             return Verdict::Bad(why);
         }
         if new.timed < self.tolerance.fewest_requests {
@@ -173,6 +185,31 @@ impl Judge {
         })
     }
 
+    /// What is wrong if requests pile up at it as they did not at the old release. What hangs is never timed: only this
+    /// sees it. By Little's law, what is in progress for each request that comes is how long one takes, in looks.
+    fn is_fuller(&mut self, new: &Figures, old: &Figures) -> Option<String> {
+        let (now, usual) = (self.piled(new)?, old.piled?);
+        let many = new.in_progress >= self.tolerance.fewest_in_progress;
+        let full = many && now > usual * self.tolerance.fuller;
+        self.full = if full { self.full + 1 } else { 0 };
+        (self.full >= self.tolerance.patience).then(|| {
+            format!(
+                "it is saturated: {} requests in progress, {now:.2} for each that comes between two looks, {usual:.2} at the \
+                 old release",
+                new.in_progress
+            )
+        })
+    }
+
+    /// In progress at this look, for each request that comes between two looks.
+    fn piled(&self, new: &Figures) -> Option<f64> {
+        let at = usize::from(self.new == Colour::Green);
+        self.in_progress.get(at).copied().flatten()?;
+        // Those that hang were not answered, but they came.
+        let came = new.requests.max(new.in_progress).max(1) as f64;
+        Some(new.in_progress as f64 * f64::from(self.looks) / came)
+    }
+
     /// What one colour did in this step.
     pub fn figures(&self, colour: Colour) -> Figures {
         let [blue, green] = [0, 1].map(|at| {
@@ -183,11 +220,16 @@ impl Judge {
             );
             let latencies = self.latencies.get(at).cloned().unwrap_or_default();
             let errors = now.errors.saturating_sub(since.errors);
+            // A request whose answer a retry hid is counted with the one that answered it.
+            let requests = now.requests.saturating_sub(since.requests).max(errors);
+            let sum = self.in_progress.get(at).copied().flatten();
             Figures {
-                // A request whose answer a retry hid is counted with the one that answered it.
-                requests: now.requests.saturating_sub(since.requests).max(errors),
+                requests,
                 errors,
-                in_progress: now.in_progress,
+                in_progress: now.in_progress.unwrap_or(0),
+                piled: sum
+                    .filter(|_| self.looks > 0 && requests >= self.tolerance.fewest_requests)
+                    .map(|sum| sum as f64 / requests as f64),
                 timed: latencies.seen,
                 p95: percentile(latencies.values(), 0.95),
             }
@@ -205,13 +247,17 @@ impl Judge {
 }
 
 /// A step's figures of one colour.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Figures {
     pub requests: u64,
     pub errors: u64,
     /// At the last look.
     #[serde(default)]
     pub in_progress: u64,
+    /// In progress at a look, for each request that came between two looks; the mean of the step, if enough came and somebody
+    /// counts.
+    #[serde(default)]
+    pub piled: Option<f64>,
     /// Requests whose time is known.
     pub timed: u64,
     /// Milliseconds.
@@ -262,131 +308,4 @@ fn percentile(mut values: Vec<u32>, share: f64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn counts(requests: u64, errors: u64, latency: u32, timed: usize) -> Counts {
-        Counts {
-            requests,
-            errors,
-            latencies: vec![latency; timed],
-            in_progress: 0,
-        }
-    }
-
-    fn judged(old: Counts, new: Counts) -> Verdict {
-        let nothing = || [Counts::default(), Counts::default()];
-        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
-        let patience = Tolerance::default().patience;
-        let looks = (0..patience).map(|_| judge.see([old.clone(), new.clone()], &Probe::Answered));
-        looks.last().unwrap()
-    }
-
-    #[test]
-    fn who_has_just_started_may_be_cold() {
-        let nothing = || [Counts::default(), Counts::default()];
-        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
-        let mut look = |latency| {
-            let both = [counts(1000, 0, 10, 100), counts(100, 0, latency, 60)];
-            judge.see(both, &Probe::Answered)
-        };
-        for _ in 0..4 {
-            assert_eq!(look(200), Verdict::Good);
-        }
-        assert_eq!(look(10), Verdict::Good);
-        for _ in 0..4 {
-            assert_eq!(look(200), Verdict::Good);
-        }
-        assert!(matches!(look(200), Verdict::Bad(_)));
-    }
-
-    #[test]
-    fn a_release_is_judged_beside_the_old_one() {
-        let old = || counts(1000, 0, 10, 1000);
-        assert_eq!(judged(old(), counts(100, 0, 12, 100)), Verdict::Good);
-        assert_eq!(judged(old(), counts(9, 0, 900, 9)), Verdict::Inconclusive);
-        assert_eq!(judged(old(), counts(0, 0, 0, 0)), Verdict::Inconclusive);
-        for (new, why) in [
-            (
-                counts(100, 3, 10, 97),
-                "3 of 100 requests failed (3.00 %), 0.00 %",
-            ),
-            (counts(100, 0, 200, 100), "is 200 ms, 10 ms"),
-        ] {
-            match judged(old(), new) {
-                Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
-                other => panic!("{other:?}"),
-            }
-        }
-        // Two errors are bad luck, and what is as bad as the old one is no worse.
-        assert_eq!(judged(old(), counts(100, 2, 10, 98)), Verdict::Good);
-        assert_eq!(
-            judged(counts(1000, 40, 10, 960), counts(100, 4, 10, 96)),
-            Verdict::Good
-        );
-    }
-
-    #[test]
-    fn the_objective_holds_whatever_the_old_release_does() {
-        let against = |new: Counts| {
-            let nothing = [Counts::default(), Counts::default()];
-            let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing)
-                .against(Some(Objective::default()));
-            // The old one is as bad.
-            let looks = (0..Tolerance::default().patience)
-                .map(|_| judge.see([new.clone(), new.clone()], &Probe::Answered));
-            looks.last().unwrap()
-        };
-        let busy = |in_progress| Counts {
-            in_progress,
-            ..counts(1000, 0, 10, 1000)
-        };
-        for (new, why) in [
-            (counts(1000, 20, 10, 980), "20 times as fast as it lasts"),
-            (
-                counts(1000, 0, 900, 1000),
-                "is 900 ms, the objective is 500 ms",
-            ),
-            (busy(1001), "it is saturated: 1001 requests"),
-        ] {
-            match against(new) {
-                Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
-                other => panic!("{why}: {other:?}"),
-            }
-        }
-        assert_eq!(against(counts(1000, 10, 400, 990)), Verdict::Good);
-        assert_eq!(against(busy(1000)), Verdict::Good);
-    }
-
-    #[test]
-    fn lost_contact_is_bad_and_one_hiccup_is_not() {
-        let nothing = || [Counts::default(), Counts::default()];
-        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
-        let failed = Probe::Failed("it refused the connection".to_owned());
-        for probe in [&failed, &failed, &Probe::Answered, &failed, &failed] {
-            assert_eq!(judge.see(nothing(), probe), Verdict::Inconclusive);
-        }
-        assert!(matches!(judge.see(nothing(), &failed), Verdict::Bad(_)));
-        let gone = Probe::Gone("its process ended".to_owned());
-        assert!(matches!(judge.see(nothing(), &gone), Verdict::Bad(_)));
-    }
-
-    proptest! {
-        #[test]
-        fn equal_releases_are_never_told_apart(requests in 0u64..100_000, share in 0u64..50, latency in 0u32..5000) {
-            let errors = requests * share / 100;
-            let both = || counts(requests, errors, latency, usize::try_from(requests.min(500)).unwrap());
-            prop_assert!(!matches!(judged(both(), both()), Verdict::Bad(_)));
-        }
-
-        #[test]
-        fn a_percentile_is_one_of_the_values(values in proptest::collection::vec(any::<u32>(), 1..200)) {
-            let found = percentile(values.clone(), 0.95);
-            let not_above = values.iter().filter(|value| **value <= found).count();
-            prop_assert!(values.contains(&found));
-            prop_assert!(not_above as f64 >= 0.95 * values.len() as f64);
-        }
-    }
-}
+mod tests;

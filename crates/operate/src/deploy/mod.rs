@@ -69,6 +69,20 @@ pub struct Standing {
     pub is_up: bool,
 }
 
+impl Standing {
+    /// Who stays while the other colour is deployed to: who has the traffic; at a tie, who runs.
+    pub fn live(both: &[Self; 2]) -> Option<&Self> {
+        both.iter()
+            .filter(|colour| colour.release.is_some())
+            .max_by_key(|colour| (colour.is_up, colour.share))
+    }
+
+    /// Where the next release goes.
+    pub fn next(both: &[Self; 2]) -> Colour {
+        Self::live(both).map_or(Colour::Blue, |live| live.colour.other())
+    }
+}
+
 /// Whether what was started can take requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -87,14 +101,22 @@ pub struct Counts {
     pub errors: u64,
     /// Answered since the last look, in milliseconds each, in no order.
     pub latencies: Vec<u32>,
-    /// Requests in progress.
-    pub in_progress: u64,
+    /// Requests in progress, where somebody counts them.
+    pub in_progress: Option<u64>,
 }
 
 /// Where a release is brought to.
 pub trait Target: Send {
     /// What runs where, and who gets which share.
     fn standing(&mut self) -> impl Future<Output = Result<[Standing; 2], Error>> + Send;
+
+    /// Whether there is room for `colour` beside the other one, where somebody other than this machine knows.
+    fn capacity(
+        &mut self,
+        _colour: Colour,
+    ) -> impl Future<Output = Result<Option<Check>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Brings the database to the release's schema. Only steps that the running release can live with (expand).
     fn migrate(&mut self, release: &Release) -> impl Future<Output = Result<String, Error>> + Send;

@@ -42,7 +42,7 @@ pub struct Objective {
     /// The 95th percentile at most.
     #[serde(with = "span")]
     pub latency: Duration,
-    /// Requests in progress at most, where the load balancer counts them: beyond it the release is saturated.
+    /// Requests in progress at most, where they are counted: beyond it the release is saturated.
     pub in_progress: u64,
 }
 
@@ -61,7 +61,11 @@ pub struct Tolerance {
     pub slack: Duration,
     /// Requests at least before a percentile means anything.
     pub fewest_requests: u64,
-    /// Looks in a row that find it slow before it counts as slow: who has just started is cold.
+    /// Requests in progress may be this many times as many, for the requests that come, as at the old release …
+    pub fuller: f64,
+    /// … and this many in all, before it counts as saturated.
+    pub fewest_in_progress: u64,
+    /// Looks in a row that find it slow or saturated before it counts: who has just started is cold.
     pub patience: u32,
     /// Own requests in a row that may fail before contact counts as lost.
     pub lost: u32,
@@ -101,6 +105,8 @@ impl Default for Tolerance {
             slower: 1.5,
             slack: Duration::from_millis(25),
             fewest_requests: 50,
+            fuller: 3.0,
+            fewest_in_progress: 20,
             patience: 5,
             lost: 3,
         }
@@ -133,8 +139,10 @@ impl Policy {
                 faults.push("objective.burn: must be from 1 to 1000".to_owned());
             }
         }
-        if !(1.0..=100.0).contains(&tolerance.slower) {
-            faults.push("tolerance.slower: must be from 1 to 100".to_owned());
+        for (name, times) in [("slower", tolerance.slower), ("fuller", tolerance.fuller)] {
+            if !(1.0..=100.0).contains(&times) {
+                faults.push(format!("tolerance.{name}: must be from 1 to 100"));
+            }
         }
         faults
     }

@@ -214,7 +214,7 @@ impl Target for Host {
                 requests: server.requests,
                 errors: server.errors,
                 latencies,
-                in_progress: server.in_progress,
+                in_progress: Some(server.in_progress),
             });
         Ok([
             counts.next().unwrap_or_default(),

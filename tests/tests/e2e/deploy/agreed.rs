@@ -15,7 +15,7 @@ use super::site::{self, Site};
 use crate::world::until;
 
 /// A receiver of webhooks on a socket of its own; its URL and what it got.
-async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
+pub(super) async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     type Got = Arc<Mutex<Vec<Value>>>;
     let got = Got::default();
     let take = |State(got): State<Got>, body: Bytes| async move {
@@ -32,7 +32,7 @@ async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     (url, got)
 }
 
-fn add(site: &Site, text: &str) {
+pub(super) fn add(site: &Site, text: &str) {
     let path = site.at("deploy.toml");
     let mut file = std::fs::File::options().append(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();

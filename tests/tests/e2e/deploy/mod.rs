@@ -2,11 +2,13 @@
 
 mod agreed;
 mod cluster;
+mod killed;
 mod previous;
+mod release;
 mod site;
+mod stuck;
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -135,73 +137,6 @@ async fn a_release_that_crashes_takes_itself_back_whole_machine() {
     .await;
 }
 
-/// How many steps are in the journal of what is under way.
-fn steps_done(site: &Site) -> Option<usize> {
-    let text = std::fs::read_to_string(site.at("state/current.json")).ok()?;
-    let journey: Value = serde_json::from_str(&text).ok()?;
-    Some(journey["entries"].as_array()?.len())
-}
-
-/// Kills it after that many steps; false if it ended before.
-async fn killed_after(steps: usize, site: &Site, mut child: std::process::Child) -> bool {
-    loop {
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        if steps_done(site).is_some_and(|done| done >= steps) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return steps_done(site).is_some();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine() {
-    let site = Site::new().await;
-    let token = site.begin().await;
-    let load = site.load(&token);
-    // Killed after 0, 1, 2 … steps; gone on with and taken back by turns.
-    for steps in 0..9 {
-        let name = format!("2.0.{steps}");
-        let release = site.release(&name);
-        let before = site.live().await;
-        let child = site
-            .command(&["deploy", "--release", release.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        if !killed_after(steps, &site, child).await {
-            // The last step is short: it may be over before it can be killed.
-            assert_eq!((steps, site.live().await), (8, name));
-            continue;
-        }
-        let (code, status) = site.run(&["status"]).await;
-        assert_eq!(code, 1, "{status}");
-        assert_ne!(status["unfinished"], Value::Null, "after {steps}: {status}");
-        if steps % 2 == 0 {
-            let (code, outcome) = site.deploy(&release).await;
-            assert_eq!(
-                (code, &outcome["outcome"]),
-                (0, &json!("deployed")),
-                "after {steps}: {outcome}"
-            );
-            assert_eq!(site.live().await, name);
-        } else {
-            let (code, outcome) = site.run(&["rollback"]).await;
-            assert_eq!(
-                (code, &outcome["outcome"]),
-                (0, &json!("rolled_back")),
-                "after {steps}: {outcome}"
-            );
-            assert_eq!(site.live().await, before);
-        }
-    }
-    unharmed(&load.stop().await);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_not_begin_does_not_whole_machine() {
     let site = Site::new().await;
@@ -278,7 +213,7 @@ async fn an_interrupted_deploy_takes_itself_back_whole_machine() {
         .spawn()
         .unwrap();
     until("the smoke test", || async {
-        steps_done(&site).filter(|done| *done >= 4)
+        killed::steps(&killed::under_way(&site)?).filter(|done| *done >= 4)
     })
     .await;
     std::fs::rename(site.at("1.0.0"), site.at("tidied")).unwrap();

@@ -48,18 +48,21 @@ impl Drop for Site {
     fn drop(&mut self) {
         let _gone = self.haproxy.kill();
         let _gone = self.haproxy.wait();
-        for port in self.ports {
-            let text = format!("--listen\0127.0.0.1:{port}\0");
-            for process in std::fs::read_dir("/proc").unwrap().flatten() {
-                let words = std::fs::read_to_string(process.path().join("cmdline"));
-                let pid = process.file_name().to_string_lossy().parse::<i32>();
-                if let (Ok(words), Ok(pid)) = (words, pid)
-                    && words.contains(&text)
-                {
-                    let pid = nix::unistd::Pid::from_raw(pid);
-                    let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-                }
-            }
+        self.ports.into_iter().for_each(end);
+    }
+}
+
+/// Ends whoever listens there: a colour is nobody's child.
+fn end(port: u16) {
+    let text = format!("--listen\0127.0.0.1:{port}\0");
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let words = std::fs::read_to_string(process.path().join("cmdline"));
+        let pid = process.file_name().to_string_lossy().parse::<i32>();
+        if let (Ok(words), Ok(pid)) = (words, pid)
+            && words.contains(&text)
+        {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 }
@@ -175,6 +178,11 @@ impl Site {
 
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Ends a colour's process, as a crash does.
+    pub(super) fn end(&self, colour: &str) {
+        end(self.ports[usize::from(colour == "green")]);
     }
 
     /// A real release: the server as built.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use hub_base::{Clock as _, SystemClock};
-use hub_operate::deploy::{Check, Engine, Journal, Journey, Target as _};
+use hub_operate::deploy::{Check, Engine, Journal, Journey, Outcome, Standing, Target as _};
 use hub_operate::records::Record;
 use hub_operate::{Config, Error, Place, Release};
 use serde_json::json;
@@ -65,6 +65,15 @@ impl Site {
             .gates
             .check(release, &standing, state, now)
             .await;
+        match self.target.capacity(Standing::next(&standing)).await {
+            Ok(check) => checks.extend(check),
+            // Who cannot be asked has not agreed.
+            Err(error) => checks.push(Check {
+                gate: "quota",
+                holds: false,
+                said: error.to_string(),
+            }),
+        }
         let fits = self.target.fits(release);
         checks.push(Check {
             gate: "artefact",
@@ -94,17 +103,50 @@ impl Site {
         }
     }
 
-    /// Tells people that a deploy begins.
+    /// Tells people that a deploy begins, unless they know.
     async fn begin(
         &mut self,
         journal: &mut Journal,
         release: &Release,
         output: &Output,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Journey>, Error> {
+        if journal.current().is_some() {
+            return Ok(None);
+        }
         let mut engine = self.engine(journal, never(), Vec::new());
         let begun = engine.plan("deploy", release).await?;
         self.notify(&begun, output).await;
-        Ok(())
+        Ok(Some(begun))
+    }
+
+    /// Lets others go on and tells people and the ledger how it ended, however it ended.
+    async fn settle(
+        &self,
+        client: &Client,
+        journal: &Journal,
+        ended: Result<Outcome, Error>,
+        begun: Option<Journey>,
+        output: &Output,
+    ) -> Result<Outcome, Failure> {
+        self.let_go(journal, output).await;
+        match ended {
+            Ok(outcome) => {
+                self.notify(&outcome.journey, output).await;
+                tell(client, journal, output).await?;
+                Ok(outcome)
+            }
+            // What had been left before is as it was.
+            Err(error @ Error::Unfinished(..)) => Err(resumable(error, journal.current())),
+            Err(error) => {
+                if let Some(journey) = journal.current().or(begun.as_ref()) {
+                    let why = hub_base::chain(&error);
+                    for fault in self.config.notify.tell_stuck(journey, &why).await {
+                        output.note(&fault);
+                    }
+                }
+                Err(resumable(error, journal.current()))
+            }
+        }
     }
 
     fn engine<'a>(
@@ -169,21 +211,16 @@ impl Deploy {
         let abort = aborts()?;
         site.target.hold(SystemClock.now()).await?;
         // From here on whatever fails lets others go on.
-        let mut begun = Ok(());
-        if journal.current().is_none() {
-            begun = site.begin(&mut journal, &release, output).await;
-        }
-        let outcome = match begun {
-            Ok(()) => {
+        let (begun, outcome) = match site.begin(&mut journal, &release, output).await {
+            Ok(begun) => {
                 let mut engine = site.engine(&mut journal, abort, checks);
-                engine.deploy(&release).await
+                (begun, engine.deploy(&release).await)
             }
-            Err(error) => Err(error),
+            Err(error) => (None, Err(error)),
         };
-        site.let_go(&journal, output).await;
-        let outcome = outcome.map_err(resumable)?;
-        site.notify(&outcome.journey, output).await;
-        tell(client, &journal, output).await?;
+        let outcome = site
+            .settle(client, &journal, outcome, begun, output)
+            .await?;
         ended(output, outcome)
     }
 }
@@ -193,7 +230,8 @@ impl Deploy {
 pub(crate) struct Rollback {
     #[command(flatten)]
     place: Where,
-    /// Folder of a kept release; without it, what is unfinished is taken back, or the release before returns.
+    /// Folder of a kept release; without it, an unfinished deploy is taken back, an unfinished rollback is gone on with, or
+    /// the release before returns.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }
@@ -203,14 +241,9 @@ impl Rollback {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
-        let release = if journal.current().is_some() && self.to.is_none() {
-            None
-        } else {
-            let dir = match self.to {
-                Some(dir) => dir,
-                None => before(&state)?,
-            };
-            Some(site.release(&dir)?)
+        let release = match self.destination(&journal, &state)? {
+            Some(dir) => Some(site.release(&dir)?),
+            None => None,
         };
         site.target.hold(SystemClock.now()).await?;
         let mut engine = site.engine(&mut journal, never(), Vec::new());
@@ -218,14 +251,24 @@ impl Rollback {
             Some(release) => engine.return_to(&release).await,
             None => engine.undo("the operator took it back").await,
         };
-        site.let_go(&journal, output).await;
-        let outcome = outcome.map_err(resumable)?;
-        site.notify(&outcome.journey, output).await;
-        tell(client, &journal, output).await?;
+        let outcome = site.settle(client, &journal, outcome, None, output).await?;
         // To be back is what was asked for.
-        let asked = outcome.is_deployed() || outcome.journey.kind == "deploy";
+        let asked = outcome.is_deployed() || !outcome.journey.is_rollback();
         ended(output, outcome)?;
         Ok(if asked { Exit::Done } else { Exit::No })
+    }
+
+    /// The folder of the release to return to; nothing if what is under way is to be taken back.
+    fn destination(&self, journal: &Journal, state: &Path) -> Result<Option<PathBuf>, Failure> {
+        match (&self.to, journal.current()) {
+            (Some(dir), _) => Ok(Some(dir.clone())),
+            (None, None) => before(state).map(Some),
+            // To take a rollback back would be to bring in again what was to go.
+            (None, Some(waiting)) if waiting.is_rollback() && waiting.back.is_none() => {
+                Ok(Some(waiting.to.dir.clone()))
+            }
+            (None, Some(_)) => Ok(None),
+        }
     }
 }
 
@@ -246,11 +289,7 @@ impl Migrate {
         // Nobody deploys meanwhile.
         let journal = Journal::open(site.target.state())?;
         if let Some(waiting) = journal.current() {
-            let what = format!("the {} of {}", waiting.kind, waiting.to.name);
-            return Err(resumable(Error::Unfinished(
-                what,
-                waiting.stage.to_string(),
-            )));
+            return Err(resumable(waiting.unfinished(), Some(waiting)));
         }
         site.target.hold(SystemClock.now()).await?;
         let said = site.target.migrate(&release).await;
@@ -301,8 +340,11 @@ impl Status {
             output.table(&["Colour", "Release", "Share", "Up"], rows(&standing))?;
             if let Some(journey) = &current {
                 output.line(&format!(
-                    "unfinished: the {} of {} stopped {}; `hubctl deploy` with the same release goes on, `hubctl rollback` takes it back",
-                    journey.kind, journey.to.name, journey.stage
+                    "unfinished: the {} of {} stopped {}; {}",
+                    journey.kind,
+                    journey.to.name,
+                    journey.stage,
+                    way_on(journey)
                 ))?;
             }
             let last = history.iter().rev().take(10).map(line);
@@ -323,16 +365,27 @@ async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(),
     told(client, records, |id| journal.tell(id), output).await
 }
 
-fn resumable(error: Error) -> Failure {
+fn resumable(error: Error, left: Option<&Journey>) -> Failure {
     let failure = Failure::from(error);
-    if matches!(failure.error.downcast_ref(), Some(Error::Unfinished(..))) {
-        return Failure {
+    match left {
+        None => failure,
+        Some(journey) => Failure {
             exit: Exit::Interrupted,
             ..failure
         }
-        .help("`hubctl deploy` with the same release goes on, `hubctl rollback` takes it back");
+        .help(way_on(journey)),
     }
-    failure
+}
+
+/// What goes on with it.
+fn way_on(journey: &Journey) -> &'static str {
+    match (&journey.back, journey.is_rollback()) {
+        (Some(_), _) => "`hubctl rollback` goes on with the way back",
+        (None, true) => "`hubctl rollback` goes on with it",
+        (None, false) => {
+            "`hubctl deploy` with the same release goes on, `hubctl rollback` takes it back"
+        }
+    }
 }
 
 fn never() -> watch::Receiver<bool> {

@@ -5,6 +5,7 @@
 
 mod api;
 mod controllers;
+mod quota;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,10 @@ fn objects() -> Vec<(&'static str, Value)> {
                 "replicas": 0, "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": {"containers": [{"name": "security-hub", "image": "none"}]},
+                    "spec": {"containers": [{
+                        "name": "security-hub", "image": "none",
+                        "resources": {"requests": {"cpu": "250m"}},
+                    }]},
                 },
             },
         })
@@ -79,6 +83,7 @@ fn objects() -> Vec<(&'static str, Value)> {
         ("deployments/security-hub-blue", deployment("blue")),
         ("deployments/security-hub-green", deployment("green")),
         ("leases/security-hub-deploy", lease),
+        ("resourcequotas/security-hub", quota::leaving("2")),
         ("services/security-hub", service("security-hub", "blue")),
         (
             "services/security-hub-preview",
@@ -104,6 +109,13 @@ fn objects() -> Vec<(&'static str, Value)> {
 }
 
 impl World {
+    /// The same objects, untouched, behind other rules.
+    async fn serve(&mut self, rules: Vec<Value>) {
+        self.api = Api::new(objects(), rules);
+        let address = self.api.serve().await;
+        std::fs::write(self.at("kubeconfig"), kubeconfig(&address.to_string())).unwrap();
+    }
+
     async fn new() -> Self {
         let database = hub_testkit::database().await;
         let folder = tempfile::tempdir().unwrap();
@@ -387,9 +399,7 @@ async fn on_kubernetes_a_missing_right_is_named_and_nothing_is_left_behind() {
         .into_iter()
         .filter(|rule| rule["resources"] != json!(["ingresses"]))
         .collect();
-    world.api = Api::new(objects(), rules);
-    let address = world.api.serve().await;
-    std::fs::write(world.at("kubeconfig"), kubeconfig(&address.to_string())).unwrap();
+    world.serve(rules).await;
     let (code, said) = world.run(&["status"]).await;
     assert_eq!(code, 4, "{said}");
     assert!(

@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn counts(requests: u64, errors: u64, latency: u32, timed: usize) -> Counts {
+    Counts {
+        requests,
+        errors,
+        latencies: vec![latency; timed],
+        in_progress: Some(0),
+    }
+}
+
+fn judged(old: Counts, new: Counts) -> Verdict {
+    let nothing = || [Counts::default(), Counts::default()];
+    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let patience = Tolerance::default().patience;
+    let looks = (0..patience).map(|_| judge.see([old.clone(), new.clone()], &Probe::Answered));
+    looks.last().unwrap()
+}
+
+#[test]
+fn who_has_just_started_may_be_cold() {
+    let nothing = || [Counts::default(), Counts::default()];
+    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let mut look = |latency| {
+        let both = [counts(1000, 0, 10, 100), counts(100, 0, latency, 60)];
+        judge.see(both, &Probe::Answered)
+    };
+    for _ in 0..4 {
+        assert_eq!(look(200), Verdict::Good);
+    }
+    assert_eq!(look(10), Verdict::Good);
+    for _ in 0..4 {
+        assert_eq!(look(200), Verdict::Good);
+    }
+    assert!(matches!(look(200), Verdict::Bad(_)));
+}
+
+#[test]
+fn a_release_is_judged_beside_the_old_one() {
+    let old = || counts(1000, 0, 10, 1000);
+    assert_eq!(judged(old(), counts(100, 0, 12, 100)), Verdict::Good);
+    assert_eq!(judged(old(), counts(9, 0, 900, 9)), Verdict::Inconclusive);
+    assert_eq!(judged(old(), counts(0, 0, 0, 0)), Verdict::Inconclusive);
+    for (new, why) in [
+        (
+            counts(100, 3, 10, 97),
+            "3 of 100 requests failed (3.00 %), 0.00 %",
+        ),
+        (counts(100, 0, 200, 100), "is 200 ms, 10 ms"),
+    ] {
+        match judged(old(), new) {
+            Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Two errors are bad luck, and what is as bad as the old one is no worse.
+    assert_eq!(judged(old(), counts(100, 2, 10, 98)), Verdict::Good);
+    assert_eq!(
+        judged(counts(1000, 40, 10, 960), counts(100, 4, 10, 96)),
+        Verdict::Good
+    );
+}
+
+#[test]
+fn the_objective_holds_whatever_the_old_release_does() {
+    let against = |new: Counts| {
+        let nothing = [Counts::default(), Counts::default()];
+        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing)
+            .against(Some(Objective::default()));
+        // The old one is as bad.
+        let looks = (0..Tolerance::default().patience)
+            .map(|_| judge.see([new.clone(), new.clone()], &Probe::Answered));
+        looks.last().unwrap()
+    };
+    let busy = |in_progress| Counts {
+        in_progress: Some(in_progress),
+        ..counts(1000, 0, 10, 1000)
+    };
+    for (new, why) in [
+        (counts(1000, 20, 10, 980), "20 times as fast as it lasts"),
+        (
+            counts(1000, 0, 900, 1000),
+            "is 900 ms, the objective is 500 ms",
+        ),
+        (busy(1001), "it is saturated: 1001 requests"),
+    ] {
+        match against(new) {
+            Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
+            other => panic!("{why}: {other:?}"),
+        }
+    }
+    assert_eq!(against(counts(1000, 10, 400, 990)), Verdict::Good);
+    assert_eq!(against(busy(1000)), Verdict::Good);
+}
+
+#[test]
+fn requests_that_pile_up_are_saturation_unless_they_did_at_the_old_release() {
+    let busy = |requests, in_progress| Counts {
+        in_progress,
+        ..counts(requests, 0, 10, usize::try_from(requests).unwrap())
+    };
+    // What hangs is never answered and never timed, so nothing else sees it.
+    for hanging in [busy(100, Some(40)), busy(0, Some(40))] {
+        match judged(busy(1000, Some(3)), hanging) {
+            Verdict::Bad(said) => {
+                assert!(said.contains("it is saturated: 40 requests"), "{said}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // A tenth of the traffic and a tenth of what is in progress; few; nobody counts at one of the two.
+    for (old, new) in [
+        (busy(1000, Some(400)), busy(100, Some(40))),
+        (busy(1000, Some(3)), busy(100, Some(19))),
+        (busy(1000, None), busy(100, Some(40))),
+        (busy(1000, Some(3)), busy(100, None)),
+    ] {
+        assert_eq!(
+            judged(old.clone(), new.clone()),
+            Verdict::Good,
+            "{old:?} {new:?}"
+        );
+    }
+}
+
+#[test]
+fn saturation_with_all_of_the_traffic_is_judged_beside_the_old_release_as_it_was() {
+    let nothing = || [Counts::default(), Counts::default()];
+    let before = Figures {
+        requests: 1000,
+        timed: 1000,
+        p95: 10,
+        piled: Some(0.01),
+        ..Figures::default()
+    };
+    let alone = |before: Option<Figures>| {
+        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing()).beside(before);
+        let full = Counts {
+            in_progress: Some(60),
+            ..counts(900, 0, 10, 900)
+        };
+        let old = counts(0, 0, 0, 0);
+        let patience = Tolerance::default().patience;
+        let looks = (0..patience).map(|_| judge.see([old.clone(), full.clone()], &Probe::Answered));
+        looks.last().unwrap()
+    };
+    assert!(matches!(alone(Some(before)), Verdict::Bad(_)));
+    assert_eq!(alone(None), Verdict::Good, "with nothing to compare");
+}
+
+#[test]
+fn lost_contact_is_bad_and_one_hiccup_is_not() {
+    let nothing = || [Counts::default(), Counts::default()];
+    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let failed = Probe::Failed("it refused the connection".to_owned());
+    for probe in [&failed, &failed, &Probe::Answered, &failed, &failed] {
+        assert_eq!(judge.see(nothing(), probe), Verdict::Inconclusive);
+    }
+    assert!(matches!(judge.see(nothing(), &failed), Verdict::Bad(_)));
+    let gone = Probe::Gone("its process ended".to_owned());
+    assert!(matches!(judge.see(nothing(), &gone), Verdict::Bad(_)));
+}
+
+proptest! {
+    #[test]
+    fn equal_releases_are_never_told_apart(requests in 0u64..100_000, share in 0u64..50, latency in 0u32..5000) {
+        let errors = requests * share / 100;
+        let both = || counts(requests, errors, latency, usize::try_from(requests.min(500)).unwrap());
+        prop_assert!(!matches!(judged(both(), both()), Verdict::Bad(_)));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values(values in proptest::collection::vec(any::<u32>(), 1..200)) {
+        let found = percentile(values.clone(), 0.95);
+        let not_above = values.iter().filter(|value| **value <= found).count();
+        prop_assert!(values.contains(&found));
+        prop_assert!(not_above as f64 >= 0.95 * values.len() as f64);
+    }
+}

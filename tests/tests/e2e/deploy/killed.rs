@@ -1,0 +1,185 @@
+//! `hubctl` killed with SIGKILL at every entry of its journal, forward and on the way back: nothing is lost, nobody notices,
+//! and the next command goes on in the direction in which it went.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::site::Site;
+use super::unharmed;
+
+/// What a whole deploy leaves in the journal: gates, migrate, start, ready, smoke, three shares, bake, retire.
+const ENTRIES: usize = 10;
+/// The same for a return to a kept release: migrate, start, ready, smoke, share, bake, retire.
+const RETURNING: usize = 7;
+
+/// The journal of what is under way.
+pub(super) fn under_way(site: &Site) -> Option<Value> {
+    let text = std::fs::read_to_string(site.at("state/current.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// How many entries it has.
+pub(super) fn steps(journey: &Value) -> Option<usize> {
+    Some(journey["entries"].as_array()?.len())
+}
+
+/// The history as something that cannot be read to its end: whoever has taken the last step stays there until killed.
+struct Halt {
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl Halt {
+    fn before_the_history(site: &Site) -> Self {
+        let (path, aside) = (site.at("state/history.jsonl"), site.at("history"));
+        std::fs::rename(&path, &aside).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        Self { path, aside }
+    }
+}
+
+impl Drop for Halt {
+    fn drop(&mut self) {
+        std::fs::rename(&self.aside, &self.path).unwrap();
+    }
+}
+
+fn begin(site: &Site, arguments: &[&str]) -> Child {
+    let mut command = site.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Kills it as soon as its journal is as it should be.
+async fn killed_when(site: &Site, arguments: &[&str], is_there: impl Fn(&Value) -> bool) {
+    let _halt = Halt::before_the_history(site);
+    let mut child = begin(site, arguments);
+    loop {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "{arguments:?} ended before"
+        );
+        if under_way(site).is_some_and(|journey| is_there(&journey)) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn killed_after(site: &Site, arguments: &[&str], count: usize) {
+    killed_when(site, arguments, |journey| steps(journey) >= Some(count)).await;
+    let (code, status) = site.run(&["status"]).await;
+    assert_eq!(code, 1, "{status}");
+    assert_ne!(status["unfinished"], Value::Null, "after {count}: {status}");
+}
+
+fn deploying(release: &Path) -> [&str; 3] {
+    ["deploy", "--release", release.to_str().unwrap()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let load = site.load(&token);
+    // Gone on with and taken back by turns; after the last step both.
+    let turns = (1..=ENTRIES).map(|count| (count, count % 2 == 0));
+    for (turn, (count, goes_on)) in turns.chain([(ENTRIES, false)]).enumerate() {
+        let name = format!("2.0.{turn}");
+        let release = site.release(&name);
+        let before = site.live().await;
+        killed_after(&site, &deploying(&release), count).await;
+        let (outcome, live) = if goes_on {
+            (site.deploy(&release).await, name)
+        } else {
+            (site.run(&["rollback"]).await, before)
+        };
+        let word = if goes_on { "deployed" } else { "rolled_back" };
+        assert_eq!(
+            (outcome.0, &outcome.1["outcome"]),
+            (0, &json!(word)),
+            "after {count}: {}",
+            outcome.1
+        );
+        assert_eq!(site.live().await, live, "after {count}");
+    }
+    unharmed(&load.stop().await);
+}
+
+/// To take the return back would be to bring in again what was to go; and no gate of a deploy holds it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let second = site.release("1.1.0");
+    let (code, outcome) = site.deploy(&second).await;
+    assert_eq!(code, 0, "{outcome}");
+    let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
+    let freeze = "[[gates.freeze]]\nfrom = '2020-01-01T00:00:00Z'\nuntil = '2120-01-01T00:00:00Z'\nwhy = 'holidays'\n";
+    std::fs::write(site.at("deploy.toml"), format!("{config}\n{freeze}")).unwrap();
+    let load = site.load(&token);
+    // There and back again, one entry later each time.
+    for count in 0..=RETURNING {
+        let live = site.live().await;
+        let kept = if live == "1.0.0" { "1.1.0" } else { "1.0.0" };
+        // (By name: without one it would first read the history.)
+        let to = site.at(kept);
+        killed_after(&site, &["rollback", "--to", to.to_str().unwrap()], count).await;
+        // Neither another release nor a deploy comes between, and it is said what goes on.
+        let (code, said) = site
+            .run(&["rollback", "--to", site.at(&live).to_str().unwrap()])
+            .await;
+        assert_eq!(code, 5, "{said}");
+        assert!(
+            said.to_string()
+                .contains("`hubctl rollback` goes on with it"),
+            "{said}"
+        );
+        let (code, back) = site.run(&["rollback"]).await;
+        assert_eq!(
+            (code, &back["outcome"], &back["kind"]),
+            (0, &json!("deployed"), &json!("rollback")),
+            "after {count}: {back}"
+        );
+        assert_eq!(site.live().await, kept, "after {count}");
+    }
+    unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_back_that_was_killed_is_gone_on_with_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let bad = site.faulty("errors 50");
+    let load = site.load(&token);
+    // As soon as it is decided, and when all but the record is done.
+    let decided = |journey: &Value| journey["back"].is_string();
+    let done = |journey: &Value| {
+        let last = journey["entries"].as_array().and_then(|all| all.last());
+        last.is_some_and(|last| last["step"] == "roll_back")
+    };
+    for (name, is_there) in [
+        ("decided", &decided as &(dyn Fn(&Value) -> bool + Sync)),
+        ("done", &done),
+    ] {
+        killed_when(&site, &deploying(&bad), is_there).await;
+        let (code, said) = site.deploy(&bad).await;
+        assert_eq!(code, 5, "a bad release is not gone on with: {said}");
+        let (code, outcome) = site.run(&["rollback"]).await;
+        assert_eq!(
+            (code, &outcome["outcome"]),
+            (0, &json!("rolled_back")),
+            "{name}: {outcome}"
+        );
+        let why = outcome["back"].as_str().unwrap();
+        assert!(why.contains("requests failed"), "{name}: {why}");
+        assert_eq!(site.live().await, "1.0.0");
+    }
+    unharmed(&load.stop().await);
+}
