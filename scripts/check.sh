@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, lints, licences and bans, shell scripts, content. Any fault ends it.
+# Formatting, lints, licences and bans, shell scripts, content, migrations. Any fault ends it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,3 +15,5 @@ step 'shellcheck'
 git ls-files -z '*.sh' '.ci/run' | xargs -0 shellcheck
 step 'hubctl content check'
 cargo run --quiet --locked --bin hubctl -- content check
+step 'every migration expands (squawk)'
+cargo test --quiet --workspace --locked --test it migration_lint
