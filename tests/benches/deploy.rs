@@ -1,5 +1,6 @@
 //! Figures of deploys on one host, through the shipped HAProxy configuration, under load: how long each takes, what people
-//! notice, how soon a bad release is seen. Optimised binaries by `HUB_BIN` and `HUBCTL_BIN`; `make bench-deploy` sets them.
+//! notice, how soon a bad release is seen. It fails when a limit is missed, after all of them are printed. Optimised
+//! binaries by `HUB_BIN` and `HUBCTL_BIN`; `make bench-deploy` sets them.
 #![expect(dead_code, reason = "what the tests share is more than is measured")]
 #![expect(
     clippy::unwrap_used,
@@ -32,22 +33,38 @@ const FULL: Pace = Pace {
 };
 /// How long the load runs before anything is changed.
 const BEFORE: Duration = Duration::from_secs(5);
+/// The 99th percentile during a deploy and its rollback, as times of the one before.
+const SLOWER: f64 = 2.0;
+/// From when a release is bad (its first request, or its crash) until that is decided.
+const DECIDED: Duration = Duration::from_secs(15);
+/// When the release that crashes does, after its start.
+const CRASH: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() {
+    let mut missed = Vec::new();
     // Cargo passes `--bench`.
     for (name, pace) in [
         ("500 requests a second", Pace::STEADY),
         ("as many as it answers", FULL),
     ] {
-        good(name, pace).await;
+        missed.extend(good(name, pace).await);
     }
-    for fault in ["errors 50", "slow 400", "crash 4"] {
-        bad(fault).await;
+    for fault in ["errors 50", "slow 400"] {
+        missed.extend(bad(fault, None).await);
     }
+    let crash = format!("crash {}", CRASH.as_secs());
+    missed.extend(bad(&crash, Some(CRASH)).await);
+    assert!(missed.is_empty(), "limits missed:\n{}", missed.join("\n"));
 }
 
-async fn good(name: &str, pace: Pace) {
+/// What was missed, of (what, whether it holds).
+fn missed(name: &str, limits: &[(String, bool)]) -> Vec<String> {
+    let missed = limits.iter().filter(|(_, holds)| !holds);
+    missed.map(|(what, _)| format!("{name}: {what}")).collect()
+}
+
+async fn good(name: &str, pace: Pace) -> Vec<String> {
     let site = Site::new().await;
     let token = site.begin().await;
     let second = site.release("1.1.0");
@@ -75,10 +92,41 @@ async fn good(name: &str, pace: Pace) {
         during * 1000.0,
         during / before,
     );
+    missed(
+        name,
+        &[
+            (format!("{failed} requests failed"), failed == 0),
+            (
+                format!(
+                    "p99 during it is {:.2} times the one before",
+                    during / before
+                ),
+                during <= SLOWER * before,
+            ),
+            (
+                "it was not deployed".to_owned(),
+                deploy["outcome"] == "deployed",
+            ),
+            (
+                "it was not rolled back".to_owned(),
+                back["outcome"] == "deployed",
+            ),
+        ],
+    )
 }
 
-async fn bad(fault: &str) {
+/// A release that is bad from its first request on, or that long after its start.
+async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
     let site = Site::new().await;
+    if after.is_some() {
+        // Long enough for it to be still watched then.
+        let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
+        std::fs::write(
+            site.at("deploy.toml"),
+            config.replace("bake = \"2s\"", "bake = \"30s\""),
+        )
+        .unwrap();
+    }
     let token = site.begin().await;
     let release = site.faulty(fault);
     let load = Load::at(Pace::STEADY, &site.url, &token);
@@ -92,18 +140,33 @@ async fn bad(fault: &str) {
     };
     let took = entries.last().unwrap()["took_ms"].as_u64().unwrap();
     // It got its first request after the smoke test; it was decided when the way back began.
+    let (began, since) = match after {
+        None => (at("smoke"), Duration::ZERO),
+        Some(after) => (at("start"), after),
+    };
     let decided = at("roll_back")
-        .since(at("smoke"))
-        .saturating_sub(Duration::from_millis(took));
+        .since(began)
+        .saturating_sub(since + Duration::from_millis(took));
     let failed: usize = report.failed.values().sum();
     println!(
-        "a release with `{fault}` at {:.0} requests a second: decided {:.1} s after its first, all back {} s later; {failed} of {} failed: {}",
+        "a release with `{fault}` at {:.0} requests a second: decided {:.1} s after it was bad, all back {} s later; {failed} of {} failed: {}",
         report.rate,
         decided.as_secs_f64(),
         seconds(&outcome["back_ms"]),
         report.answered,
         outcome["back"].as_str().unwrap_or("it was not taken back"),
     );
+    missed(
+        fault,
+        &[
+            (format!("{failed} requests failed"), failed == 0),
+            (format!("decided after {decided:?}"), decided <= DECIDED),
+            (
+                "it was not taken back".to_owned(),
+                outcome["outcome"] == "rolled_back",
+            ),
+        ],
+    )
 }
 
 fn percentile(report: &Report, from: Duration, until: Duration) -> f64 {
