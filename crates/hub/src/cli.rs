@@ -58,6 +58,12 @@ pub(crate) struct MigrateArgs {
     /// Only show which migrations the database has and which are to come; exit 1 if there are any to come.
     #[arg(long)]
     pub(crate) plan: bool,
+    /// Take back what is newer than the migration of this number. Stop every server first.
+    #[arg(long, value_name = "TO", conflicts_with = "plan")]
+    pub(crate) revert: Option<i32>,
+    /// Where the way back loses data: first write all of it to this file (pg_dump, custom format).
+    #[arg(long, value_name = "FILE", requires = "revert")]
+    pub(crate) snapshot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

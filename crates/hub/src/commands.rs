@@ -24,13 +24,15 @@ pub fn run(cli: Cli) -> Exit {
         Command::Init(common) => {
             checked(&common).and_then(|config| with_runtime(start::init(config)))
         }
-        Command::Migrate(args) => checked(&args.common).and_then(|config| {
-            if args.plan {
-                with_runtime(start::migration_plan(config))
-            } else {
-                with_runtime(start::migrate(config))
-            }
-        }),
+        Command::Migrate(args) => {
+            checked(&args.common).and_then(|config| match (args.plan, args.revert) {
+                (true, _) => with_runtime(start::migration_plan(config)),
+                (false, None) => with_runtime(start::migrate(config)),
+                (false, Some(to)) => {
+                    with_runtime(start::revert(config, to, args.snapshot.as_deref()))
+                }
+            })
+        }
         Command::Keys { path } => start::make_keys(&path),
         Command::Health(common) => {
             checked(&common).and_then(|config| with_runtime(start::health(config)))

@@ -14,6 +14,7 @@ use hub_identity::{Authenticator, HashPool, Revocations, Throttle, enrolment};
 use hub_ledger::{Signer, VerifierKey};
 use hub_respond::notify::Notifier;
 use hub_store::cluster::PrivateCluster;
+use hub_store::migrate::Loss;
 use hub_store::sequence::Sequencer;
 use hub_store::{Endpoints, Store, connect, migrate as migrations};
 use hub_vault::{KeyRing, NoteSigner, TokenVerifier};
@@ -177,6 +178,27 @@ pub(crate) async fn migration_plan(config: Config) -> Result<Exit, Failure> {
     }
     let is_whole = told.iter().all(|one| one.applied && !one.changed);
     Ok(if is_whole { Exit::Done } else { Exit::No })
+}
+
+/// `security-hub migrate --revert TO`.
+pub(crate) async fn revert(
+    config: Config,
+    to: i32,
+    snapshot: Option<&Path>,
+) -> Result<Exit, Failure> {
+    prepare(&config)?;
+    let database = Database::open(&config).await?;
+    let loss = snapshot.map_or(Loss::Refused, Loss::AfterSnapshot);
+    let done = migrations::revert(&database.endpoints, to, loss).await;
+    database.close().await;
+    let done = done.map_err(|error| Failure::of_kind(error.kind(), error))?;
+    if let (Some(path), false) = (snapshot, done.is_empty()) {
+        say(&format!("everything as it was is in {}", path.display()));
+    }
+    for name in done {
+        say(&format!("{name}  taken back"));
+    }
+    Ok(Exit::Done)
 }
 
 /// `security-hub init`.

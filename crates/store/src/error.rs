@@ -47,6 +47,16 @@ pub enum Error {
         "the database is at migration {found}, newer than this program ({known}): start the newer program"
     )]
     Ahead { found: i32, known: i32 },
+    /// A way back that would lose what people put in, and nobody said that it may.
+    #[error(
+        "the way back of {0} loses data, and no snapshot of it is asked for (--snapshot FILE): nothing was taken back"
+    )]
+    LosesData(String),
+    #[error("the snapshot {}: {what}", path.display())]
+    Snapshot {
+        path: std::path::PathBuf,
+        what: String,
+    },
     /// The private cluster could not be made or started; the text says what and how to mend it.
     #[error(transparent)]
     Cluster(#[from] crate::cluster::Error),
@@ -60,7 +70,8 @@ impl Error {
         match self {
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Cluster(fault) => fault.kind(),
-            Self::Constraint { .. } => ErrorKind::Conflict,
+            Self::Constraint { .. } | Self::LosesData(_) => ErrorKind::Conflict,
+            Self::Snapshot { .. } => ErrorKind::Unavailable,
             Self::Url(_) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Refused(_)
             | Self::Inconsistent { .. }

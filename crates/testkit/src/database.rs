@@ -52,7 +52,7 @@ impl TestDb {
     /// If the way back fails.
     #[expect(clippy::expect_used, reason = "for tests")]
     pub async fn unmigrated(self) -> Self {
-        hub_store::migrate::revert(&self.endpoints(), 0)
+        hub_store::migrate::revert(&self.endpoints(), 0, hub_store::migrate::Loss::Accepted)
             .await
             .expect("every migration has its way back");
         self

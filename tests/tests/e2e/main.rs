@@ -26,4 +26,5 @@ mod sign_in;
 mod tampered;
 mod tool;
 mod unauthorized;
+mod way_back;
 mod world;

@@ -41,6 +41,16 @@ impl Binaries {
     }
 }
 
+/// A client program beside the newest server's, or by its name from the path.
+pub(crate) fn client(name: &str) -> PathBuf {
+    let found = directories().into_iter().filter_map(Binaries::look);
+    let newest = found.max_by_key(|binaries| binaries.major);
+    newest
+        .map(|binaries| binaries.program(name))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| PathBuf::from(name))
+}
+
 fn choose(found: Vec<Binaries>, data_major: Option<u32>, data: &Path) -> Result<Binaries, Error> {
     let newest = found
         .iter()

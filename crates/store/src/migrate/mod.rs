@@ -1,6 +1,9 @@
 //! Migrations: numbered SQL, each with its way back, applied once under an advisory lock.
 
 pub(crate) mod repo;
+mod snapshot;
+
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
@@ -9,11 +12,30 @@ use sqlx::{Connection, PgConnection};
 use crate::connect::{Endpoints, owner_pool};
 use crate::error::Error;
 
+/// What a migration's way back does to what people put in since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayBack {
+    KeepsData,
+    /// Tables or columns go, and what is in them.
+    LosesData,
+}
+
+/// Whether a way back may lose data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss<'a> {
+    Refused,
+    /// Once everything is in this file.
+    AfterSnapshot(&'a Path),
+    /// For a database that nobody misses.
+    Accepted,
+}
+
 /// One migration as it was built in.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
     pub number: i32,
     pub name: &'static str,
+    pub way_back: WayBack,
     up: &'static str,
     down: &'static str,
 }
@@ -25,26 +47,27 @@ impl Migration {
 }
 
 macro_rules! migrations {
-    ($($number:literal $name:literal;)*) => {
+    ($($number:literal $name:literal $way_back:ident;)*) => {
         &[$(Migration {
             number: $number,
             name: $name,
+            way_back: WayBack::$way_back,
             up: include_str!(concat!("../../../../migrations/", $name, ".up.sql")),
             down: include_str!(concat!("../../../../migrations/", $name, ".down.sql")),
         }),*]
     };
 }
 
-/// Every migration of this release, in order.
+/// Every migration of this release, in order, and what its way back does.
 pub const MIGRATIONS: &[Migration] = migrations! {
-    1 "0001_foundation";
-    2 "0002_ledger";
-    3 "0003_identity";
-    4 "0004_access";
-    5 "0005_detect";
-    6 "0006_respond";
-    7 "0007_operations";
-    8 "0008_operation_kinds";
+    1 "0001_foundation" LosesData;
+    2 "0002_ledger" LosesData;
+    3 "0003_identity" LosesData;
+    4 "0004_access" LosesData;
+    5 "0005_detect" LosesData;
+    6 "0006_respond" LosesData;
+    7 "0007_operations" LosesData;
+    8 "0008_operation_kinds" KeepsData;
 };
 
 /// Applies what is missing; returns the names applied. Safe to call from many replicas at once.
@@ -63,16 +86,24 @@ pub async fn run(endpoints: &Endpoints) -> Result<Vec<&'static str>, Error> {
     result
 }
 
+/// A database that is newer than this program is not this program's to change.
+fn is_known(applied: &[(i32, String, Vec<u8>)]) -> Result<(), Error> {
+    let known = MIGRATIONS.last().map_or(0, |newest| newest.number);
+    match applied.iter().find(|(number, ..)| *number > known) {
+        Some((found, ..)) => Err(Error::Ahead {
+            found: *found,
+            known,
+        }),
+        None => Ok(()),
+    }
+}
+
 async fn apply(connection: &mut PgConnection) -> Result<Vec<&'static str>, Error> {
     repo::prepare(connection).await?;
     let applied = repo::applied(connection).await?;
-    let known = MIGRATIONS.last().map_or(0, |newest| newest.number);
-    if let Some((found, ..)) = applied.iter().find(|(number, ..)| *number > known) {
-        return Err(Error::Ahead {
-            found: *found,
-            known,
-        });
-    }
+    is_known(&applied)?;
+    // A snapshot that was cut off left them down.
+    repo::raise_walls(connection).await?;
     let mut done = Vec::new();
     for migration in MIGRATIONS {
         match applied
@@ -97,26 +128,52 @@ async fn apply(connection: &mut PgConnection) -> Result<Vec<&'static str>, Error
 /// Takes back the newest migrations down to and without `target` (0 takes all back); returns their names.
 ///
 /// # Errors
-/// As [`run`].
-pub async fn revert(endpoints: &Endpoints, target: i32) -> Result<Vec<&'static str>, Error> {
+/// [`Error::LosesData`] names what may not be taken back, [`Error::Snapshot`]; nothing was taken back then. As [`run`].
+pub async fn revert(
+    endpoints: &Endpoints,
+    target: i32,
+    loss: Loss<'_>,
+) -> Result<Vec<&'static str>, Error> {
     let pool = owner_pool(endpoints);
     let mut connection = pool.acquire().await?;
     repo::lock(&mut connection).await?;
-    let applied = repo::applied(&mut connection).await?;
-    let mut done = Vec::new();
-    for migration in MIGRATIONS.iter().rev().filter(|m| m.number > target) {
-        if applied
-            .iter()
-            .any(|(number, ..)| *number == migration.number)
-        {
-            step(&mut connection, migration, migration.down, false).await?;
-            done.push(migration.name);
-        }
-    }
+    let result = take_back(&mut connection, endpoints, target, loss).await;
     repo::unlock(&mut connection).await?;
     // Closing waits for every connection to come back.
     drop(connection);
     pool.close().await;
+    result
+}
+
+async fn take_back(
+    connection: &mut PgConnection,
+    endpoints: &Endpoints,
+    target: i32,
+    loss: Loss<'_>,
+) -> Result<Vec<&'static str>, Error> {
+    let applied = repo::applied_if_any(connection).await?;
+    is_known(&applied)?;
+    let is_applied = |migration: &&Migration| {
+        let mut numbers = applied.iter().map(|(number, ..)| *number);
+        migration.number > target && numbers.any(|number| number == migration.number)
+    };
+    let back: Vec<&Migration> = MIGRATIONS.iter().rev().filter(is_applied).collect();
+    let losing = back
+        .iter()
+        .filter(|migration| migration.way_back == WayBack::LosesData);
+    let losing: Vec<&str> = losing.map(|migration| migration.name).collect();
+    match loss {
+        Loss::Refused if !losing.is_empty() => return Err(Error::LosesData(losing.join(", "))),
+        Loss::AfterSnapshot(path) if !back.is_empty() => {
+            snapshot::write(connection, &endpoints.owner, path).await?;
+        }
+        _ => {}
+    }
+    let mut done = Vec::new();
+    for migration in back {
+        step(connection, migration, migration.down, false).await?;
+        done.push(migration.name);
+    }
     Ok(done)
 }
 

@@ -1,4 +1,4 @@
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 /// The advisory lock that lets one replica migrate at a time: "hub migr" in ASCII.
 const LOCK: i64 = 0x6875_6220_6d69_6772;
@@ -76,6 +76,42 @@ pub(crate) async fn forget(connection: &mut PgConnection, number: i32) -> Result
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The owner sees every tenant's rows until [`raise_walls`]; nobody else sees more than before.
+pub(crate) async fn lift_walls(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    walls(
+        connection,
+        "do $$ declare walled regclass; begin
+           for walled in select oid from pg_class where relnamespace = 'public'::regnamespace
+             and relkind in ('r', 'p') and relrowsecurity and relforcerowsecurity
+           loop execute format('alter table %s no force row level security', walled); end loop;
+         end $$",
+    )
+    .await
+}
+
+/// Every table with row-level security forces it on its owner too, as `hub_protect` makes it.
+pub(crate) async fn raise_walls(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    walls(
+        connection,
+        "do $$ declare walled regclass; begin
+           for walled in select oid from pg_class where relnamespace = 'public'::regnamespace
+             and relkind in ('r', 'p') and relrowsecurity and not relforcerowsecurity
+           loop execute format('alter table %s force row level security', walled); end loop;
+         end $$",
+    )
+    .await
+}
+
+/// All tables or none, with a limit on how long each is waited for.
+async fn walls(connection: &mut PgConnection, text: &'static str) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::raw_sql("set local lock_timeout = '10s'")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::raw_sql(text).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 /// As [`applied`], for a database that may never have seen a migration.

@@ -12,3 +12,5 @@ mod migrations;
 mod outage;
 #[cfg(test)]
 mod rls;
+#[cfg(test)]
+mod way_back;

@@ -38,9 +38,13 @@ async fn up_down_up_equals_up() {
     let before = catalogue(&db.url_owner).await;
     // One by one, so that each way back is tried on the state that it finds in life.
     for target in (0..migrate::MIGRATIONS.len()).rev() {
-        let undone = migrate::revert(&endpoints, i32::try_from(target).unwrap())
-            .await
-            .unwrap();
+        let undone = migrate::revert(
+            &endpoints,
+            i32::try_from(target).unwrap(),
+            migrate::Loss::Accepted,
+        )
+        .await
+        .unwrap();
         assert_eq!(undone, [migrate::MIGRATIONS[target].name]);
     }
     assert!(
@@ -76,9 +80,13 @@ async fn a_way_back_and_up_again_keeps_what_earlier_migrations_hold() {
     let before = catalogue(&db.url_owner).await;
     let newest = migrate::MIGRATIONS.len();
     for target in (1..newest).rev() {
-        migrate::revert(&endpoints, i32::try_from(target).unwrap())
-            .await
-            .unwrap();
+        migrate::revert(
+            &endpoints,
+            i32::try_from(target).unwrap(),
+            migrate::Loss::Accepted,
+        )
+        .await
+        .unwrap();
         let up = migrate::run(&endpoints).await.unwrap();
         assert_eq!(up.len(), newest - target);
         let tenants: Vec<(String,)> = sqlx::query_as("select slug from tenant order by slug")
@@ -99,7 +107,9 @@ async fn a_way_back_and_up_again_keeps_what_earlier_migrations_hold() {
 async fn eight_replicas_start_at_once_and_one_of_them_migrates() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();
-    migrate::revert(&endpoints, 0).await.unwrap();
+    migrate::revert(&endpoints, 0, migrate::Loss::Accepted)
+        .await
+        .unwrap();
     let replicas: Vec<_> = (0..8)
         .map(|_| {
             let endpoints = endpoints.clone();
@@ -145,7 +155,9 @@ async fn a_changed_past_and_a_newer_database_are_refused() {
 async fn a_broken_step_names_file_and_line_and_leaves_nothing() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();
-    migrate::revert(&endpoints, 5).await.unwrap();
+    migrate::revert(&endpoints, 5, migrate::Loss::Accepted)
+        .await
+        .unwrap();
     let mut owner = PgConnection::connect(&db.url_owner).await.unwrap();
     // Something already stands where the migration wants to build.
     owner
