@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make release: the folder that `hubctl deploy` takes, in dist/release: the image by digest, its SBOM, the scan of its
-# dependencies, sealed. IMAGE=registry/name@sha256:…; RELEASE_KEY: file with the key that seals.
+# dependencies, what the linter says of its migrations, sealed. IMAGE=registry/name@sha256:…; RELEASE_KEY: file with the key that seals.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${IMAGE:?the image by digest: registry/name@sha256:…}" "${RELEASE_KEY:?file with the key that seals releases}"
@@ -12,6 +12,7 @@ printf '%s\n' "$IMAGE" >"$out/image"
 make --no-print-directory sbom
 mv sbom.cdx.json "$out/"
 cargo audit --json >"$out/audit.json" || [ -s "$out/audit.json" ]
+HUB_MIGRATIONS_REPORT=$PWD/$out/migrations.json cargo test --quiet --workspace --locked --test it migration_lint
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 commit=$(git rev-parse HEAD)
 # Built by whom, from what: by our pipeline, on the main branch, from the commit that stands here. Nothing is sealed without.

@@ -37,6 +37,9 @@ pub enum Error {
     Stuck(String, String),
     #[error("{0}, which ran before, does not come up: {1}")]
     NotBack(String, String),
+    /// The line of the plan that says so.
+    #[error("the database has other migrations than the release: {0}")]
+    Migrations(String),
     #[error("nothing to go back to: {0}")]
     NoWayBack(&'static str),
     #[error("the cluster: {what}")]
@@ -86,6 +89,7 @@ impl Error {
             Self::Held(_)
             | Self::Unfinished(..)
             | Self::Stuck(..)
+            | Self::Migrations(_)
             | Self::NoWayBack(_)
             | Self::Backup(_) => ErrorKind::Conflict,
             Self::Balancer { .. }

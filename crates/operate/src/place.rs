@@ -98,6 +98,10 @@ impl Target for Place {
         to!(self, capacity(colour))
     }
 
+    async fn pending(&mut self, release: &Release) -> Result<Option<Vec<String>>, Error> {
+        to!(self, pending(release))
+    }
+
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
         to!(self, migrate(release))
     }

@@ -33,6 +33,14 @@ pub(crate) fn succeeded(name: &str, output: Output) -> Result<String, Error> {
     })
 }
 
+/// What it printed, whether the answer is yes (0) or no (1).
+pub(crate) fn answered(name: &str, output: Output) -> Result<String, Error> {
+    if output.status.code() == Some(1) {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    succeeded(name, output)
+}
+
 /// The last three lines.
 fn last_words(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);

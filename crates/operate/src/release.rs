@@ -25,6 +25,8 @@ pub const IMAGE: &str = "image";
 pub const SBOM: &str = "sbom.cdx.json";
 /// What a scan of its dependencies found: `cargo audit --json`.
 pub const SCAN: &str = "audit.json";
+/// What the migrations' linter said.
+pub const LINT: &str = "migrations.json";
 const FORM: &str = "security-hub-release 1";
 /// A manifest is a few lines; what is longer is none.
 const MOST: u64 = 64 * 1024;
@@ -45,6 +47,7 @@ pub struct Release {
     pub signed: bool,
     pub has_sbom: bool,
     pub has_scan: bool,
+    pub has_lint: bool,
 }
 
 /// What the manifest says.
@@ -161,6 +164,7 @@ impl Release {
             has_server: server.is_some(),
             has_sbom: manifest.digest_of(SBOM).is_some(),
             has_scan: manifest.digest_of(SCAN).is_some(),
+            has_lint: manifest.digest_of(LINT).is_some(),
             signed: trust.is_some(),
             version: manifest.version,
             commit: manifest.commit,

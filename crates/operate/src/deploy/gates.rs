@@ -25,6 +25,8 @@ pub struct Gates {
     pub memory_mib: u64,
     /// Whether a release must come with a scan of its dependencies that found nothing.
     pub scan: bool,
+    /// Whether the migrations to come must be known, and found by the linter to expand only.
+    pub migrations: bool,
     /// Who must have agreed.
     pub approval: Option<Approval>,
     /// How old the newest backup may be.
@@ -230,6 +232,7 @@ mod tests {
             image: None,
             has_server: true,
             has_scan: false,
+            has_lint: false,
             signed,
             has_sbom,
         }

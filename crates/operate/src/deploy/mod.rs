@@ -6,6 +6,7 @@ mod engine;
 mod gates;
 mod journal;
 mod judge;
+pub mod migrations;
 mod outside;
 mod policy;
 
@@ -115,6 +116,14 @@ pub trait Target: Send {
         &mut self,
         _colour: Colour,
     ) -> impl Future<Output = Result<Option<Check>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// The migrations that the release would apply, where the target can tell.
+    fn pending(
+        &mut self,
+        _release: &Release,
+    ) -> impl Future<Output = Result<Option<Vec<String>>, Error>> + Send {
         std::future::ready(Ok(None))
     }
 

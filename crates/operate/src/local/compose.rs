@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::deploy::Colour;
 use crate::error::Error;
-use crate::program::{run, succeeded};
+use crate::program::{answered, run, succeeded};
 use crate::release::Release;
 
 use super::config::Compose;
@@ -70,6 +70,23 @@ impl Services {
         }
         command.args(["--profile", profile]);
         command
+    }
+
+    pub(super) async fn plan(&self, release: &Release) -> Result<String, Error> {
+        let mut command = self.command("migrate");
+        command
+            .args([
+                "run",
+                "--rm",
+                "--no-deps",
+                "-T",
+                "migrate",
+                "migrate",
+                "--plan",
+            ])
+            .env("HUB_MIGRATE_IMAGE", release.image()?);
+        let output = run(command, PULL).await?;
+        answered("compose run migrate --plan", output)
     }
 
     pub(super) async fn migrate(&self, release: &Release) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::deploy::migrations::to_come;
 use crate::deploy::{Colour, Counts, Readiness, Standing, Target};
 use crate::error::Error;
 use crate::release::Release;
@@ -148,6 +149,11 @@ impl Target for Host {
             standing(Colour::Blue, blue, runs_blue),
             standing(Colour::Green, green, runs_green),
         ])
+    }
+
+    async fn pending(&mut self, release: &Release) -> Result<Option<Vec<String>>, Error> {
+        let plan = self.runner.plan(release).await?;
+        to_come(&plan).map(Some)
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {

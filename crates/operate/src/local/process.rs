@@ -88,6 +88,13 @@ impl Start<'_> {
         Ok(())
     }
 
+    /// Runs it to its end; what it printed. It may answer no, with 1.
+    pub(crate) async fn ask(&self, limit: Duration) -> Result<String, Error> {
+        let output = program::run(self.command().into(), limit).await?;
+        let name = format!("{} {}", self.program.display(), self.arguments.join(" "));
+        program::answered(&name, output)
+    }
+
     /// Runs it to its end; what it said.
     pub(crate) async fn run(&self, limit: Duration) -> Result<String, Error> {
         let output = program::run(self.command().into(), limit).await?;

@@ -12,6 +12,8 @@ use super::compose::Services;
 use super::config::{self, Local};
 use super::process::{self, Start};
 
+/// For what is to come of them.
+pub(super) const PLAN: Duration = Duration::from_mins(1);
 /// For migrations.
 pub(super) const MIGRATE: Duration = Duration::from_mins(30);
 
@@ -52,6 +54,14 @@ impl Runner {
                 Ok(process::find(processes.address(colour)).map(|running| running.dir))
             }
             Self::Services(services) => services.find(colour).await,
+        }
+    }
+
+    /// What the release's server prints of its migrations.
+    pub(super) async fn plan(&self, release: &Release) -> Result<String, Error> {
+        match self {
+            Self::Processes(processes) => processes.plan(release).await,
+            Self::Services(services) => services.plan(release).await,
         }
     }
 
@@ -114,6 +124,18 @@ impl Processes {
             arguments.extend(["--config".to_owned(), config.display().to_string()]);
         }
         arguments
+    }
+
+    async fn plan(&self, release: &Release) -> Result<String, Error> {
+        let mut arguments = self.arguments("migrate");
+        arguments.push("--plan".to_owned());
+        let start = Start {
+            program: release.server()?,
+            arguments,
+            environment: &self.environment,
+            log: &self.local.state,
+        };
+        start.ask(PLAN).await
     }
 
     async fn migrate(&self, release: &Release) -> Result<(), Error> {

@@ -70,7 +70,7 @@ fn agree(site: &Site, release: &Path, name: &str, target: &str) {
     );
 }
 
-fn gate<'a>(told: &'a Value, name: &str) -> &'a Value {
+pub(super) fn gate<'a>(told: &'a Value, name: &str) -> &'a Value {
     let checks = told["checks"]
         .as_array()
         .unwrap_or_else(|| panic!("{told}"));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::agreed::{add, gate};
 use super::site::Site;
 use super::unharmed;
 
@@ -98,4 +99,62 @@ async fn a_rollback_returns_to_any_kept_release_whole_machine() {
     );
     assert_eq!(site.live().await, "1.0.0");
     unharmed(&load.answered(500).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_the_migrations_to_come_and_holds_what_is_not_linted() {
+    let site = Site::new().await;
+    add(&site, "[gates]\nmigrations = true\n");
+    // The database is one migration behind, as before a release that brings one.
+    site.take_back("7");
+    let plan = async |dir: &Path| {
+        let arguments = ["deploy", "--dry-run", "--release", dir.to_str().unwrap()];
+        let (code, told) = site.run(&arguments).await;
+        let gate = gate(&told, "migrations").clone();
+        (
+            code,
+            gate["holds"].clone(),
+            gate["said"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (code, holds, said) = plan(&site.release("1.0.0")).await;
+    assert_eq!((code, holds), (1, json!(false)), "{said}");
+    assert_eq!(
+        said,
+        "1 to come: 0008_operation_kinds; the release has no linter's report"
+    );
+    for (name, migrations, faults, wanted, words) in [
+        (
+            "1.0.1",
+            json!(["0008_operation_kinds"]),
+            json!([]),
+            0,
+            "1 to come: 0008_operation_kinds; linted: all only expand",
+        ),
+        (
+            "1.0.2",
+            json!(["0001_foundation"]),
+            json!([]),
+            1,
+            "not linted: 0008_operation_kinds",
+        ),
+        (
+            "1.0.3",
+            json!(["0008_operation_kinds"]),
+            json!(["0008_operation_kinds, line 1: BanDropTable"]),
+            1,
+            "BanDropTable",
+        ),
+    ] {
+        let report = json!({"migrations": migrations, "faults": faults});
+        let dir = site.release_with(name, "migrations.json", &report.to_string());
+        let (code, holds, said) = plan(&dir).await;
+        assert_eq!((code, holds), (wanted, json!(wanted == 0)), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    // Deployed, they are no longer to come.
+    let (code, outcome) = site.deploy(&site.at("1.0.1")).await;
+    assert_eq!(code, 0, "{outcome}");
+    let (_, _, said) = plan(&site.at("1.0.1")).await;
+    assert_eq!(said, "none to come; linted: all only expand");
 }

@@ -41,7 +41,7 @@ pub(super) struct Site {
     /// Where blue and green listen, to end what a test leaves.
     ports: [u16; 2],
     first: Option<PathBuf>,
-    _database: TestDb,
+    database: TestDb,
 }
 
 impl Drop for Site {
@@ -166,7 +166,7 @@ impl Site {
             key: OnceLock::new(),
             ports: [blue, green],
             first,
-            _database: database,
+            database,
             folder,
         };
         until("HAProxy's socket", || async {
@@ -191,11 +191,35 @@ impl Site {
     }
 
     fn release_of(&self, program: &Path, name: &str) -> PathBuf {
+        self.release_of_with(program, name, None)
+    }
+
+    /// The same, with one more file under its seal.
+    pub(super) fn release_with(&self, name: &str, file: &str, text: &str) -> PathBuf {
+        let program = hub_testkit::hub::binary().unwrap();
+        self.release_of_with(&program, name, Some((file, text)))
+    }
+
+    fn release_of_with(&self, program: &Path, name: &str, more: Option<(&str, &str)>) -> PathBuf {
         let dir = self.at(name);
         std::fs::create_dir(&dir).unwrap();
         server(program, &dir.join("security-hub"), name);
+        if let Some((file, text)) = more {
+            std::fs::write(dir.join(file), text).unwrap();
+        }
         self.seal(&dir, name);
         dir
+    }
+
+    /// Has the database forget the migrations that are newer than this one.
+    pub(super) fn take_back(&self, to: &str) {
+        let done = Command::new(hub_testkit::hub::binary().unwrap())
+            .args(["migrate", "--revert", to])
+            .env("DATABASE_URL", &self.database.url_app)
+            .env("HUB_DATABASE_OWNER_URL", &self.database.url_owner)
+            .env("HUB_DATA_DIR", self.at("data"))
+            .output();
+        assert!(done.unwrap().status.success());
     }
 
     /// A release with a fault.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use hub_base::{Clock as _, SystemClock};
-use hub_operate::deploy::{Check, Engine, Journal, Journey, Outcome, Standing, Target as _};
+use hub_operate::deploy::{
+    Check, Engine, Journal, Journey, Outcome, Standing, Target as _, migrations,
+};
 use hub_operate::records::Record;
 use hub_operate::{Config, Error, Place, Release};
 use serde_json::json;
@@ -74,6 +76,9 @@ impl Site {
                 said: error.to_string(),
             }),
         }
+        let pending = self.target.pending(release).await;
+        let demanded = self.config.gates.migrations;
+        checks.push(migrations::check(release, &standing, pending, demanded));
         let fits = self.target.fits(release);
         checks.push(Check {
             gate: "artefact",

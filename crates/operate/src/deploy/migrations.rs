@@ -1,0 +1,222 @@
+//! Which migrations a release would apply, and whether the linter found that all of them only expand.
+//!
+//! The linter's report comes with the release, under its seal; what the database has, the target says.
+
+use std::fs;
+
+use serde::Deserialize;
+
+use super::{Check, Standing};
+use crate::error::Error;
+use crate::release::{LINT, Release};
+
+/// What the linter said of a release's migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Report {
+    /// Each one's name, in order.
+    pub migrations: Vec<String>,
+    /// What is wrong with them, one line each.
+    pub faults: Vec<String>,
+}
+
+impl Report {
+    /// The release's, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Release`] if it is no report.
+    pub fn of(release: &Release) -> Result<Option<Self>, Error> {
+        let fault = |what: String| Error::Release {
+            dir: release.dir.clone(),
+            what: format!("its `{LINT}` {what}"),
+        };
+        if !release.has_lint {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(release.dir.join(LINT))
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| fault(format!("is no report: {error}")))
+    }
+}
+
+/// The migrations that are to come, as the server's plan prints them.
+///
+/// # Errors
+/// The line that says that what the database has is not what the release knows.
+pub(crate) fn to_come(plan: &str) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for line in plan.lines() {
+        let Some((name, word)) = line.split_once("  ") else {
+            continue;
+        };
+        match word.trim() {
+            "to come" => names.push(name.to_owned()),
+            "applied" => {}
+            _ => return Err(Error::Migrations(line.to_owned())),
+        }
+    }
+    Ok(names)
+}
+
+/// The gate. Where the target cannot tell what the database has, what the running release does not know is to come.
+pub fn check(
+    release: &Release,
+    standing: &[Standing; 2],
+    pending: Result<Option<Vec<String>>, Error>,
+    demanded: bool,
+) -> Check {
+    let report = Report::of(release);
+    let (pending, trouble) = match (pending, &report) {
+        (Ok(Some(pending)), _) => (Some(pending), None),
+        (Ok(None), Ok(Some(report))) => (Some(unknown_to_live(report, standing)), None),
+        (Ok(None), _) => (None, None),
+        (Err(error), _) => (None, Some(error)),
+    };
+    let unlinted = |report: &Report| {
+        let names = pending.iter().flatten();
+        names
+            .filter(|name| !report.migrations.contains(name))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let (is_good, lint) = match &report {
+        Err(error) => (false, error.to_string()),
+        Ok(None) => (!demanded, "the release has no linter's report".to_owned()),
+        Ok(Some(report)) if !report.faults.is_empty() => (
+            false,
+            format!("the linter refuses: {}", report.faults.join("; ")),
+        ),
+        Ok(Some(report)) => match unlinted(report) {
+            missing if missing.is_empty() => (true, "linted: all only expand".to_owned()),
+            missing => (false, format!("not linted: {}", missing.join(", "))),
+        },
+    };
+    let is_changed = matches!(trouble, Some(Error::Migrations(_)));
+    let coming = match (&pending, trouble) {
+        (_, Some(error)) => format!("what is to come is not known: {error}"),
+        (None, None) => "what is to come is not known here".to_owned(),
+        (Some(names), None) if names.is_empty() => "none to come".to_owned(),
+        (Some(names), None) => format!("{} to come: {}", names.len(), names.join(", ")),
+    };
+    Check {
+        gate: "migrations",
+        holds: is_good && !is_changed && (pending.is_some() || !demanded),
+        said: format!("{coming}; {lint}"),
+    }
+}
+
+fn unknown_to_live(report: &Report, standing: &[Standing; 2]) -> Vec<String> {
+    let live = Standing::live(standing).and_then(|live| live.release.clone());
+    let live = live.and_then(|dir| Release::open(std::path::Path::new(&dir), None).ok());
+    let known = live.and_then(|live| Report::of(&live).ok().flatten());
+    let known = known.map(|report| report.migrations).unwrap_or_default();
+    let names = report.migrations.iter();
+    names
+        .filter(|name| !known.contains(name))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::Colour;
+
+    fn release(dir: &std::path::Path, report: Option<&str>) -> Release {
+        if let Some(report) = report {
+            fs::write(dir.join(LINT), report).unwrap();
+        }
+        Release {
+            dir: dir.to_owned(),
+            version: "1".to_owned(),
+            commit: "c".to_owned(),
+            built: "b".to_owned(),
+            digest: "0".repeat(64),
+            image: None,
+            has_server: true,
+            has_scan: false,
+            has_lint: report.is_some(),
+            signed: false,
+            has_sbom: false,
+        }
+    }
+
+    #[test]
+    fn a_plan_says_what_is_to_come_and_what_was_changed() {
+        let plan = "0001_a  applied\n0002_b  to come\n0003_c  to come\n";
+        assert_eq!(to_come(plan).unwrap(), ["0002_b", "0003_c"]);
+        assert_eq!(to_come("").unwrap(), Vec::<String>::new());
+        let changed = "0001_a  applied, with another text than this release's\n0002_b  to come\n";
+        assert!(to_come(changed).unwrap_err().to_string().contains("0001_a"));
+    }
+
+    #[test]
+    fn each_way_in_which_it_can_fail() {
+        let none = [Colour::Blue, Colour::Green].map(|colour| Standing {
+            colour,
+            release: None,
+            share: 0,
+            is_up: false,
+        });
+        let names = |names: &[&str]| Ok(Some(names.iter().map(|&name| name.to_owned()).collect()));
+        let good = r#"{"migrations": ["0001_a", "0002_b"], "faults": []}"#;
+        let bad = r#"{"migrations": ["0001_a"], "faults": ["0001_a, line 3: BanDropTable"]}"#;
+        let away = || Err(Error::Nonsense("away".to_owned()));
+        let changed = || {
+            Err(Error::Migrations(
+                "0001_a  applied, with another text".to_owned(),
+            ))
+        };
+        // (report, to come, demanded, holds, what is said)
+        for (report, pending, demanded, holds, said) in [
+            (
+                Some(good),
+                names(&["0002_b"]),
+                true,
+                true,
+                "1 to come: 0002_b; linted: all only expand",
+            ),
+            (Some(good), names(&[]), true, true, "none to come; linted"),
+            (
+                Some(good),
+                Ok(None),
+                true,
+                true,
+                "2 to come: 0001_a, 0002_b; linted",
+            ),
+            (
+                Some(good),
+                names(&["0003_c"]),
+                false,
+                false,
+                "not linted: 0003_c",
+            ),
+            (
+                Some(bad),
+                names(&[]),
+                false,
+                false,
+                "the linter refuses: 0001_a, line 3: BanDropTable",
+            ),
+            (Some("nonsense"), names(&[]), false, false, "is no report"),
+            (
+                None,
+                names(&["0001_a"]),
+                false,
+                true,
+                "1 to come: 0001_a; the release has no linter's report",
+            ),
+            (None, names(&["0001_a"]), true, false, "no linter's report"),
+            (None, Ok(None), false, true, "not known here"),
+            (Some(good), away(), false, true, "is not known: "),
+            (Some(good), away(), true, false, "is not known: "),
+            (Some(good), changed(), false, false, "another text"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let check = check(&release(folder.path(), report), &none, pending, demanded);
+            assert_eq!(check.holds, holds, "{said}: {}", check.said);
+            assert!(check.said.contains(said), "{said}: {}", check.said);
+        }
+    }
+}
