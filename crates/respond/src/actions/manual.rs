@@ -5,11 +5,16 @@ use std::time::Duration;
 use hub_base::{ActionId, ApiKeyId, IncidentId, SessionId, UserId};
 use hub_store::Cx;
 use ipnet::IpNet;
+use tokio::time::{sleep, timeout};
 
 use super::release::check_reason;
-use super::{Action, Deps, Draft, Kind, Target, contain, repo, run};
+use super::{Action, Deps, Draft, Kind, State, Target, contain, repo, run};
 use crate::error::Error;
 use crate::{incidents, timeline};
+
+/// For another worker that has the action in hand, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// An operator's order.
 #[derive(Debug, Clone)]
@@ -66,7 +71,32 @@ pub async fn apply_manual(
         .with("unmapped.action.target.value", draft.target.value.as_str())
         .with("comment", draft.reason.as_str());
     tx.commit(ordered).await?;
-    run::run_pending(&cx.store, cx.tenant(), deps).await?;
+    // Who is still not done by then is told how it stands.
+    if let Ok(settled) = timeout(PATIENCE, settled(cx, incident, id, deps)).await {
+        return settled;
+    }
+    look(cx, incident, id).await
+}
+
+/// The action once its first try is over: another worker may have taken it in the meantime.
+async fn settled(
+    cx: &Cx,
+    incident: IncidentId,
+    id: ActionId,
+    deps: &Deps,
+) -> Result<Action, Error> {
+    loop {
+        run::run_pending(&cx.store, cx.tenant(), deps).await?;
+        let action = look(cx, incident, id).await?;
+        let waits = action.state == State::Pending && action.attempts == 0;
+        if !waits && action.state != State::Applying {
+            return Ok(action);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn look(cx: &Cx, incident: IncidentId, id: ActionId) -> Result<Action, Error> {
     let mut tx = cx.write().await?;
     repo::lock(&mut tx, incident, id)
         .await?

@@ -202,3 +202,29 @@ async fn what_keeps_failing_is_given_up_and_shown() {
     );
     assert!(SystemClock.now() > Timestamp::from_unix_seconds(0));
 }
+
+/// The hub's own worker wakes at the order, too: whoever is first does it, and the one who ordered it waits for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_by_hand_is_told_as_done_whoever_does_it() {
+    let world = World::new().await;
+    let found = world.finding("T1110.003", "address:192.0.2.1", &["address:192.0.2.1"]);
+    let id = world.absorb(&[found]).await[0];
+    world.run().await;
+    let (store, tenant, deps) = (world.store.clone(), world.tenant, world.deps.clone());
+    let worker = tokio::spawn(async move {
+        loop {
+            actions::run_pending(&store, tenant, &deps).await.unwrap();
+        }
+    });
+    for n in 0..20 {
+        let order = actions::Request {
+            kind: actions::Kind::BlockAddress,
+            target: format!("198.51.100.{n}"),
+            ttl: None,
+            reason: "by hand".to_owned(),
+        };
+        let told = actions::apply_manual(&world.operator(), id, order, &world.deps).await;
+        assert_eq!(told.unwrap().state, State::Applied, "order {n}");
+    }
+    worker.abort();
+}
