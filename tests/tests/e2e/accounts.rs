@@ -8,7 +8,7 @@ use crate::world::{Actor, PASSWORD, World, until};
 
 const NEW_PASSWORD: &str = "a quite different staple battery";
 
-async fn mailing() -> (World, MailServer) {
+pub(crate) async fn mailing() -> (World, MailServer) {
     let server = MailServer::start().await.unwrap();
     let port = server.address.port().to_string();
     let world = World::with(|setting| {
@@ -30,7 +30,7 @@ async fn forget(world: &World, tenant: &str, username: &str) {
 }
 
 /// The token in the first mail's link.
-async fn token(server: &MailServer) -> String {
+pub(crate) async fn token(server: &MailServer) -> String {
     let text = until("the mail", || async { server.mails().pop() })
         .await
         .text;
