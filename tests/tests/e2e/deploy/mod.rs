@@ -3,6 +3,7 @@
 mod agreed;
 mod cluster;
 mod killed;
+mod compose;
 mod previous;
 mod release;
 mod site;

@@ -176,6 +176,11 @@ impl Site {
         site
     }
 
+    /// Where blue and green listen.
+    pub(super) const fn ports(&self) -> [u16; 2] {
+        self.ports
+    }
+
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -237,7 +242,7 @@ impl Site {
         dir
     }
 
-    fn seal(&self, dir: &Path, version: &str) {
+    pub(super) fn seal(&self, dir: &Path, version: &str) {
         let said = self.hubctl(&[
             "release",
             "seal",
