@@ -11,6 +11,7 @@ mod accounts;
 mod bad_days;
 mod bad_input;
 mod browser;
+mod by_itself;
 mod console;
 mod deploy;
 mod disk_full;
