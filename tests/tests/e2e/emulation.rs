@@ -88,7 +88,7 @@ fn all_is_caught(report: &Value) {
 }
 
 #[tokio::test]
-async fn every_attack_of_a_short_day_is_caught_and_told_in_three_ways_whole_machine() {
+async fn every_attack_of_a_short_day_is_caught_and_told_in_three_ways() {
     let world = World::new().await;
     let page = world.folder.path().join("report.html");
     let kept = world.folder.path().join("owner");
