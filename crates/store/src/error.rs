@@ -68,10 +68,9 @@ pub enum Error {
 impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Unavailable(_) | Self::Snapshot { .. } => ErrorKind::Unavailable,
             Self::Cluster(fault) => fault.kind(),
             Self::Constraint { .. } | Self::LosesData(_) => ErrorKind::Conflict,
-            Self::Snapshot { .. } => ErrorKind::Unavailable,
             Self::Url(_) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Refused(_)
             | Self::Inconsistent { .. }

@@ -150,7 +150,10 @@ async fn images_are_deployed_as_services_of_a_compose_file_whole_machine() {
         );
     }
     // Nobody gave it a credential for the hub's ledger.
-    assert!(notes.contains("are not in the hub's ledger yet"), "{notes}");
+    assert!(
+        notes.contains("not in the hub's ledger yet: 2 done here"),
+        "{notes}"
+    );
     assert_eq!(composed.0.live().await, "1.1.0");
     let (code, said, _) = composed.words(&["status"]).await;
     assert_eq!(code, 0, "{said}");

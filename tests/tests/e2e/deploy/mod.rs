@@ -2,8 +2,8 @@
 
 mod agreed;
 mod cluster;
-mod killed;
 mod compose;
+mod killed;
 mod previous;
 mod release;
 mod site;

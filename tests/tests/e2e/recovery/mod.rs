@@ -46,10 +46,10 @@ async fn a_lost_machine_comes_back_from_its_repository_alone() {
     site.done(&["backup", "run", "--type", "incr"]).await;
     site.person("after").await;
     // What is archived is what survives: the bound is `archive_timeout`, 30 s.
-    site.sql(&site.data(), "select pg_switch_wal()");
+    Site::sql(&site.data(), "select pg_switch_wal()");
     let lag = "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver";
     patiently("the archive", || async {
-        (site.sql(&site.data(), lag) == "t").then_some(())
+        (Site::sql(&site.data(), lag) == "t").then_some(())
     })
     .await;
     let list = site.json(&["backup", "list"]).await;
@@ -92,9 +92,9 @@ async fn a_dropped_table_is_back_as_it_was_the_minute_before() {
     site.person("before").await;
     let now =
         "select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
-    let minute_before = site.sql(&site.data(), now);
-    site.sql(&site.data(), "drop table session cascade");
-    site.sql(&site.data(), "select pg_switch_wal()");
+    let minute_before = Site::sql(&site.data(), now);
+    Site::sql(&site.data(), "drop table session cascade");
+    Site::sql(&site.data(), "select pg_switch_wal()");
 
     let name = site
         .data()
@@ -149,12 +149,12 @@ async fn an_entry_is_the_last_one_that_is_restored() {
         "select size from ledger_head h join tenant t on t.id = h.tenant_id where slug = 'acme'";
     // The act is in the database before it has its place in the ledger.
     let waiting = "select count(*) from ledger_outbox";
-    let settled = || async { (site.sql(&site.data(), waiting) == "0").then_some(()) };
+    let settled = || async { (Site::sql(&site.data(), waiting) == "0").then_some(()) };
     patiently("the ledger", settled).await;
-    let entry = size(site.sql(&site.data(), count)) - 1;
+    let entry = size(Site::sql(&site.data(), count)) - 1;
     site.person("two").await;
     patiently("the ledger", settled).await;
-    site.sql(&site.data(), "select pg_switch_wal()");
+    Site::sql(&site.data(), "select pg_switch_wal()");
 
     let (into, point) = (site.path("then"), format!("entry:acme/{entry}"));
     let words = ["restore", "--to", &point, "--into", into.to_str().unwrap()];
@@ -190,7 +190,7 @@ async fn a_drill_says_what_a_disaster_would_cost_and_a_failed_one_is_an_incident
     }
     let site = Site::new().await;
     let key = first_backup(&site).await;
-    site.sql(&site.data(), "select pg_switch_wal()");
+    Site::sql(&site.data(), "select pg_switch_wal()");
     let scratch = site.path("scratch");
     std::fs::create_dir(&scratch).unwrap();
     open(&scratch);
@@ -240,11 +240,11 @@ async fn damage_is_named_and_nothing_that_does_not_prove_itself_is_kept() {
     let key = first_backup(&site).await;
     for name in ["one", "two", "three"] {
         site.person(name).await;
-        site.sql(&site.data(), "select pg_switch_wal()");
+        Site::sql(&site.data(), "select pg_switch_wal()");
     }
     let lag = "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver";
     patiently("the archive", || async {
-        (site.sql(&site.data(), lag) == "t").then_some(())
+        (Site::sql(&site.data(), lag) == "t").then_some(())
     })
     .await;
     site.done(&["backup", "verify"]).await;

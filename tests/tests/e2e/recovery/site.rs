@@ -126,7 +126,7 @@ impl Site {
     }
 
     /// SQL as the superuser; what it printed.
-    pub(super) fn sql(&self, data: &Path, text: &str) -> String {
+    pub(super) fn sql(data: &Path, text: &str) -> String {
         let socket = std::fs::canonicalize(data.join("postgres/run")).unwrap();
         let output = Command::new("psql")
             .args([
