@@ -12,8 +12,9 @@ use super::{Action, Deps, Kind, State, backoff, repo};
 use crate::error::Error;
 use crate::{evidence, incidents, notify, timeline};
 
-/// How long a worker may hold an action before another takes it over.
-const LEASE: Duration = Duration::from_secs(10);
+/// How long a worker may hold an action before another takes it over: one killed in the middle of it delays the
+/// containment by so much. An action is one short transaction, and a holder that overslept finds another count.
+const LEASE: Duration = Duration::from_secs(4);
 /// Actions that one worker holds at once.
 const BATCH: i64 = 16;
 const ACTOR: &str = "security hub (respond)";
