@@ -44,6 +44,33 @@ pub(crate) struct Browser {
     profile: tempfile::TempDir,
 }
 
+/// A driver and its port. It takes a free port on `::1` and then the same one on 127.0.0.1, which somebody else may have;
+/// it ends then, and the next try gets another.
+fn driver() -> (Child, u16) {
+    (0..20)
+        .find_map(|_| {
+            let mut process = Command::new("chromedriver")
+                .args(["--port=0"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("chromedriver is not installed: run `make bootstrap-test`");
+            let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+                let rest = line.split("started successfully on port ").nth(1)?;
+                rest.trim_end_matches('.').parse::<u16>().ok()
+            });
+            if port.is_none() {
+                let _ended = process.kill();
+                process.wait().unwrap();
+            }
+            // Its pipe must not fill up.
+            std::thread::spawn(move || lines.for_each(drop));
+            port.map(|port| (process, port))
+        })
+        .expect("chromedriver did not say its port in 20 tries")
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
         // What the library does here would wait two minutes for this same thread.
@@ -72,23 +99,7 @@ impl Browser {
 
 impl Browser {
     pub(crate) async fn start() -> Self {
-        let mut process = Command::new("chromedriver")
-            .args(["--port=0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is not installed: run `make bootstrap-test`");
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let rest = line.split("started successfully on port ").nth(1)?;
-                rest.trim_end_matches('.').parse::<u16>().ok()
-            })
-            .expect("chromedriver did not say its port");
-        // Its pipe must not fill up.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (process, port) = driver();
         let profile = tempfile::tempdir().unwrap();
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary("/usr/bin/chromium").unwrap();

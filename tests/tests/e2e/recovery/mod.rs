@@ -46,12 +46,7 @@ async fn a_lost_machine_comes_back_from_its_repository_alone() {
     site.done(&["backup", "run", "--type", "incr"]).await;
     site.person("after").await;
     // What is archived is what survives: the bound is `archive_timeout`, 30 s.
-    Site::sql(&site.data(), "select pg_switch_wal()");
-    let lag = "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver";
-    patiently("the archive", || async {
-        (Site::sql(&site.data(), lag) == "t").then_some(())
-    })
-    .await;
+    site.archived().await;
     let list = site.json(&["backup", "list"]).await;
     assert_eq!(list["backups"].as_array().unwrap().len(), 2);
 
@@ -59,7 +54,7 @@ async fn a_lost_machine_comes_back_from_its_repository_alone() {
     // All that is left is a copy of the repository, and the key from the safe.
     let repository = site.path("rescued");
     std::fs::rename(site.data().join("backup/repository"), &repository).unwrap();
-    std::fs::remove_dir_all(site.data()).unwrap();
+    std::fs::rename(site.data(), site.path("lost")).unwrap();
     let (into, repository) = (site.path("again"), repository.display().to_string());
     let words = [
         "restore",
@@ -240,13 +235,8 @@ async fn damage_is_named_and_nothing_that_does_not_prove_itself_is_kept() {
     let key = first_backup(&site).await;
     for name in ["one", "two", "three"] {
         site.person(name).await;
-        Site::sql(&site.data(), "select pg_switch_wal()");
+        site.archived().await;
     }
-    let lag = "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver";
-    patiently("the archive", || async {
-        (Site::sql(&site.data(), lag) == "t").then_some(())
-    })
-    .await;
     site.done(&["backup", "verify"]).await;
     let repository = site.data().join("backup/repository");
 

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::tool::binary;
+use crate::tool::{binary, patiently};
 use crate::world::{Actor, PASSWORD, make_tenant, start};
 
 pub(super) struct Site {
@@ -118,11 +118,32 @@ impl Site {
             .unwrap();
     }
 
-    /// The machine is gone: hub and database are killed, the disk with them.
+    /// The machine is gone: all that works in its folder is killed, the database's archiver too, which outlives the
+    /// postmaster for a moment and would write on.
     pub(super) fn lose(&mut self) {
-        let postmaster = postmaster(&self.data());
-        self.hub.take().unwrap().signal(Signal::SIGKILL).unwrap();
-        kill(postmaster, Signal::SIGKILL).unwrap();
+        self.hub.take().unwrap().kill().unwrap();
+        let data = std::fs::canonicalize(self.data()).unwrap();
+        loop {
+            let left = working_in(&data);
+            if left.is_empty() {
+                return;
+            }
+            for process in left {
+                // It may have ended meanwhile.
+                let _gone = kill(process, Signal::SIGKILL);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends the file of the log that is written now, and waits until the repository has it.
+    pub(super) async fn archived(&self) {
+        let file = Self::sql(&self.data(), "select pg_walfile_name(pg_switch_wal())");
+        let has = format!("select last_archived_wal >= '{file}' from pg_stat_archiver");
+        patiently("the archive", || async {
+            (Self::sql(&self.data(), &has) == "t").then_some(())
+        })
+        .await;
     }
 
     /// SQL as the superuser; what it printed.
@@ -146,6 +167,18 @@ impl Site {
         assert!(output.status.success(), "{}", words_of(&output));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
+}
+
+/// The processes whose working directory is in `folder`: a database's is its data directory, and its children's too.
+fn working_in(folder: &Path) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    processes
+        .filter_map(|entry| {
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            let works = std::fs::read_link(entry.path().join("cwd")).ok()?;
+            works.starts_with(folder).then(|| Pid::from_raw(process))
+        })
+        .collect()
 }
 
 /// The database's user must get to its files.
