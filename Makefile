@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ verify: verify-pipelines verify-terraform verify-kubernetes verify-image ## ever
 
 verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
 	@scripts/verify/image.sh
+
+verify-reproducible: bootstrap-verify ## two builds of this commit, in two places, give the same bytes
+	@scripts/verify/reproducible.sh
 
 verify-kubernetes: bootstrap-verify ## the overlays: rendered, against schemas and policies, alert rules, our own rules
 	@scripts/verify/kubernetes.sh

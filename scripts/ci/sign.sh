@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Signs what `make push` put into REGISTRY, with the commit it is of; and says what built it, from what (SLSA provenance),
+# Signs both images that `make push` put into REGISTRY, with the commit they are of; and says what built them, from what (SLSA provenance),
 # unless the platform does that better itself (GitHub: an attestation that the build cannot forge).
 # Keyless where the pipeline has an OIDC identity for sigstore; otherwise COSIGN_KEY names the key.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${REGISTRY:?such as ghcr.io/owner/name}" "${REGISTRY_USER:?}" "${REGISTRY_PASSWORD:?}"
-image=$REGISTRY@$(cat digest.hub)
+images=("$REGISTRY@$(cat digest.hub)" "$REGISTRY-hubctl@$(cat digest.hubctl)")
 commit=$(git rev-parse HEAD)
 key=()
 [ -z "${COSIGN_KEY:-}" ] || key=(--key "$COSIGN_KEY")
 printf '%s' "$REGISTRY_PASSWORD" | cosign login "${REGISTRY%%/*}" --username "$REGISTRY_USER" --password-stdin
-cosign sign --yes "${key[@]}" --annotations "commit=$commit" "$image"
+for image in "${images[@]}"; do cosign sign --yes "${key[@]}" --annotations "commit=$commit" "$image"; done
 [ -z "${GITHUB_ACTIONS:-}" ] || exit 0
 
 predicate=$(mktemp)
@@ -29,4 +29,4 @@ json.dump({
     "runDetails": {"builder": {"id": builder}, "metadata": {"invocationId": run}},
 }, sys.stdout)
 PYTHON
-cosign attest --yes "${key[@]}" --type slsaprovenance1 --predicate "$predicate" "$image"
+for image in "${images[@]}"; do cosign attest --yes "${key[@]}" --type slsaprovenance1 --predicate "$predicate" "$image"; done

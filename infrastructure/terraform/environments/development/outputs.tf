@@ -27,9 +27,9 @@ output "platform" {
 }
 
 output "pipeline" {
-  description = "What the pipeline's deploy job needs."
+  description = "What the pipeline's jobs need."
   value = {
-    role_arn         = module.kubernetes.deploy_role_arn
+    role_arns        = module.kubernetes.pipeline_role_arns
     cluster_name     = module.kubernetes.cluster_name
     cluster_arn      = module.kubernetes.cluster_arn
     cluster_endpoint = module.kubernetes.cluster_endpoint

@@ -28,9 +28,9 @@ output "identity_role_arns" {
   value       = { for name, role in aws_iam_role.workload : name => role.arn }
 }
 
-output "deploy_role_arn" {
-  description = "What the pipeline's deploy job takes."
-  value       = aws_iam_role.deploy.arn
+output "pipeline_role_arns" {
+  description = "Roles by what a job of the pipeline does: `deploy`, `plan`, `publish`."
+  value       = { for name, role in aws_iam_role.pipeline : name => role.arn }
 }
 
 output "karpenter" {

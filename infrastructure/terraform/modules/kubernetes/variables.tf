@@ -142,7 +142,7 @@ variable "deploy_repository" {
 }
 
 variable "deploy_environment" {
-  description = "The pipeline's protected environment whose jobs may take the deploy role; no other job may."
+  description = "The pipeline's protected environment whose jobs may take the deploy role, and with `-plan` behind it the plan role; no other job may."
   type        = string
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]*$", var.deploy_environment))

@@ -86,7 +86,7 @@ run "each_workload_has_its_own_identity" {
     error_message = "The database's service account, of this cluster."
   }
   assert {
-    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks, aws_iam_role_policy.deploy] : [
+    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks, aws_iam_role_policy.deploy, aws_iam_role_policy.publish, aws_iam_role_policy.plan] : [
       for s in jsondecode(p.policy).Statement : alltrue([for a in flatten([s.Action]) : !strcontains(a, "*")])
     ]]))
     error_message = "No wildcard among actions."
@@ -99,16 +99,36 @@ run "each_workload_has_its_own_identity" {
   }
 }
 
-run "only_the_protected_environment_deploys" {
+run "each_job_of_the_pipeline_takes_its_own_role" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_iam_role.deploy.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == "repo:security-hub/security-hub:environment:production"
-    error_message = "One repository, one environment, no pattern."
+    condition = { for name, r in aws_iam_role.pipeline : name => jsondecode(r.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] } == {
+      deploy  = "repo:security-hub/security-hub:environment:production"
+      plan    = "repo:security-hub/security-hub:environment:production-plan"
+      publish = "repo:security-hub/security-hub:ref:refs/heads/main"
+    }
+    error_message = "One repository, one environment or branch, no pattern."
+  }
+  assert {
+    condition     = aws_iam_role.pipeline["deploy"].max_session_duration == 7200
+    error_message = "The deploy job asks for two hours."
   }
   assert {
     condition     = aws_eks_access_entry.deploy.kubernetes_groups == toset(["security-hub-deployers"])
     error_message = "In the cluster it is a deployer and nothing more."
+  }
+  assert {
+    condition     = flatten([for s in jsondecode(aws_iam_role_policy.deploy.policy).Statement : s.Action]) == ["eks:DescribeCluster"]
+    error_message = "What deploys pushes no image."
+  }
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Effect == "Deny" || alltrue([for a in s.Action : startswith(a, "s3:") || startswith(a, "kms:")])])
+    error_message = "What plans changes nothing but the state's lock."
+  }
+  assert {
+    condition     = contains(flatten([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Action if s.Effect == "Deny"]), "secretsmanager:GetSecretValue")
+    error_message = "What plans reads no secret."
   }
 }
 
