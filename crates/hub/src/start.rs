@@ -92,6 +92,11 @@ impl Database {
         Ok(())
     }
 
+    async fn fits(&self) -> Result<(), Failure> {
+        let fits = migrations::fits(&self.endpoints).await;
+        fits.map_err(|error| Failure::of_kind(error.kind(), error))
+    }
+
     fn store(&self, config: &Config) -> Store {
         connect(&self.endpoints, config.database.pool, Arc::new(SystemClock))
     }
@@ -290,6 +295,9 @@ async fn run(
 ) -> Result<Exit, Failure> {
     if config.database.migrate {
         database.migrate().await?;
+    } else {
+        // A migration says this by itself.
+        database.fits().await?;
     }
     let store = database.store(config);
     let address = listener.local_addr().map_err(unreachable)?;

@@ -83,6 +83,11 @@ fn pool(connections: u32) -> PgPoolOptions {
         .test_before_acquire(false)
 }
 
+/// One connection as the application, for a question before it starts.
+pub(crate) fn app_pool(endpoints: &Endpoints) -> PgPool {
+    pool(1).connect_lazy_with(endpoints.app.clone().application_name("security-hub start"))
+}
+
 /// One connection's pool as the owner, for migrations.
 pub(crate) fn owner_pool(endpoints: &Endpoints) -> PgPool {
     pool(2).connect_lazy_with(

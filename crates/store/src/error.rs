@@ -47,6 +47,12 @@ pub enum Error {
         "the database is at migration {found}, newer than this program ({known}): start the newer program"
     )]
     Ahead { found: i32, known: i32 },
+    /// A migration in the database has taken away what this release uses.
+    #[error(
+        "this release ({known:04}) is too old for the database, from which a newer one took away what it uses: only releases from \
+         migration {needs:04} on can run on it; start one of those"
+    )]
+    TooOld { needs: i32, known: i32 },
     /// A way back that would lose what people put in, and nobody said that it may.
     #[error(
         "the way back of {0} loses data, and no snapshot of it is asked for (--snapshot FILE): nothing was taken back"
@@ -77,7 +83,8 @@ impl Error {
             | Self::Ledger(_)
             | Self::Migration { .. }
             | Self::MigrationChanged { .. }
-            | Self::Ahead { .. } => ErrorKind::Internal,
+            | Self::Ahead { .. }
+            | Self::TooOld { .. } => ErrorKind::Internal,
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a colour is on this host: a process, or a service of a compose file.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::deploy::Colour;
@@ -92,11 +93,30 @@ impl Runner {
         match self {
             Self::Processes(processes) => {
                 let log = processes.log_file(colour);
-                format!("its process ended; see {}", log.display())
+                let mut said = format!("its process ended; see {}", log.display());
+                if let Some(last) = last_line(&log) {
+                    said.push_str(": ");
+                    said.push_str(&last);
+                }
+                said
             }
             Self::Services(services) => services.ended(colour),
         }
     }
+}
+
+/// The last that was said in a file, as far as a message has room for it.
+fn last_line(file: &Path) -> Option<String> {
+    const MOST: u64 = 2000;
+    let mut file = std::fs::File::open(file).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MOST)))
+        .ok()?;
+    let mut end = Vec::new();
+    file.take(MOST).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    let last = end.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(last.trim().chars().take(400).collect())
 }
 
 /// Colours as processes of this host.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use sqlx::{Connection, PgConnection};
 
-use crate::connect::{Endpoints, owner_pool};
+use crate::connect::{Endpoints, app_pool, owner_pool};
 use crate::error::Error;
 
 /// What a migration's way back does to what people put in since.
@@ -44,6 +44,17 @@ impl Migration {
     fn checksum(&self) -> Vec<u8> {
         Sha256::digest(self.up.as_bytes()).to_vec()
     }
+
+    /// Whether it takes away what older releases use: the oldest release that can live with it, by its newest migration.
+    pub fn contracts(&self) -> Option<i32> {
+        contracts(self.up)
+    }
+}
+
+/// The number in a migration's first line, if that is `-- contract: NNNN`.
+pub fn contracts(up: &str) -> Option<i32> {
+    let rest = up.lines().next()?.strip_prefix("-- contract: ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 macro_rules! migrations {
@@ -122,7 +133,26 @@ async fn apply(connection: &mut PgConnection) -> Result<Vec<&'static str>, Error
             }
         }
     }
+    repo::publish(connection).await?;
     Ok(done)
+}
+
+/// Whether this program can live with what newer releases have taken away from the schema.
+///
+/// # Errors
+/// [`Error::TooOld`] if it cannot; [`Error::Unavailable`] if the database does not answer.
+pub async fn fits(endpoints: &Endpoints) -> Result<(), Error> {
+    let pool = app_pool(endpoints);
+    let mut connection = pool.acquire().await?;
+    let needs = repo::needs(&mut connection).await;
+    drop(connection);
+    pool.close().await;
+    let needs = needs?;
+    let known = MIGRATIONS.last().map_or(0, |newest| newest.number);
+    match needs {
+        Some(needs) if needs > known => Err(Error::TooOld { needs, known }),
+        _ => Ok(()),
+    }
 }
 
 /// Takes back the newest migrations down to and without `target` (0 takes all back); returns their names.
@@ -192,6 +222,7 @@ async fn step(
                 migration.number,
                 migration.name,
                 &migration.checksum(),
+                migration.contracts(),
             )
             .await
         } else {

@@ -23,16 +23,52 @@ pub(crate) async fn unlock(connection: &mut PgConnection) -> Result<(), sqlx::Er
     Ok(())
 }
 
-/// The migrations' own table.
+/// The migrations' own table. `needs`: the oldest release that this migration leaves working, by its newest migration.
 pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "create table if not exists hub_migration (
            number integer primary key, name text not null, checksum bytea not null,
-           applied_at timestamptz not null default now());",
+           applied_at timestamptz not null default now());
+         do $$ begin
+           if not exists (select from pg_attribute where attrelid = 'hub_migration'::regclass and attname = 'needs') then
+             alter table hub_migration add column needs integer;
+           end if;
+         end $$",
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A server asks as the application's role, which the first migration makes, whether it is too old.
+pub(crate) async fn publish(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "do $$ begin
+           if not has_table_privilege('hub_app', 'hub_migration', 'select') then
+             grant select on hub_migration to hub_app;
+           end if;
+         end $$",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The strictest `needs` of what was applied. None where nobody contracted yet, or nobody may ask.
+pub(crate) async fn needs(connection: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
+    let (may,): (Option<bool>,) =
+        sqlx::query_as("select has_table_privilege(to_regclass('hub_migration')::oid, 'select')")
+            .fetch_one(&mut *connection)
+            .await?;
+    if may != Some(true) {
+        return Ok(None);
+    }
+    // By way of JSON: a database that only older releases have migrated has no such column.
+    let (needs,): (Option<i32>,) =
+        sqlx::query_as("select max((to_jsonb(m)->>'needs')::integer) from hub_migration m")
+            .fetch_one(connection)
+            .await?;
+    Ok(needs)
 }
 
 pub(crate) async fn applied(
@@ -60,13 +96,17 @@ pub(crate) async fn record(
     number: i32,
     name: &str,
     checksum: &[u8],
+    needs: Option<i32>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into hub_migration (number, name, checksum) values ($1, $2, $3)")
-        .bind(number)
-        .bind(name)
-        .bind(checksum)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "insert into hub_migration (number, name, checksum, needs) values ($1, $2, $3, $4)",
+    )
+    .bind(number)
+    .bind(name)
+    .bind(checksum)
+    .bind(needs)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hub_store::migrate::MIGRATIONS;
+use hub_store::migrate::{MIGRATIONS, contracts};
 use squawk_linter::{Linter, Rule};
 use squawk_syntax::SourceFile;
 
@@ -30,10 +30,32 @@ const RULES: &[Rule] = &[
     Rule::IdentifierTooLong,
 ];
 
+/// What a migration may do that says which releases can live with it. That the last one can is for the test that runs it.
+const CONTRACT: &[Rule] = &[
+    Rule::BanDropTable,
+    Rule::BanDropColumn,
+    Rule::BanDropFunction,
+];
+
 fn faults(name: &str, sql: &str) -> Vec<String> {
+    let needs = contracts(sql);
+    if sql.contains("-- contract") && needs.is_none() {
+        return vec![format!(
+            "{name}, line 1: a contract says so in its first line: `-- contract: NNNN`, the newest migration of the oldest release \
+             that can live with it"
+        )];
+    }
+    let number: i32 = name.get(..4).and_then(|text| text.parse().ok()).unwrap();
+    if needs.is_some_and(|needs| needs < 1 || needs >= number) {
+        return vec![format!(
+            "{name}, line 1: a contract comes in a later release than what it takes away became unused by: name a migration before it"
+        )];
+    }
+    let rules = RULES.iter().copied();
+    let rules = rules.filter(|rule| needs.is_none() || !CONTRACT.contains(rule));
     let file = SourceFile::parse(sql);
     let line = |at: usize| sql.get(..at).unwrap_or(sql).lines().count().max(1);
-    let mut linter = Linter::from(RULES.iter().copied());
+    let mut linter = Linter::from(rules.collect::<Vec<_>>());
     linter.settings.assume_in_transaction = true;
     linter
         .lint(&file, sql)
@@ -93,5 +115,27 @@ fn what_does_not_expand_is_found() {
         let found = faults("9999_bad", sql).join("\n");
         assert!(found.contains(rule), "{sql}: {found}");
         assert!(found.starts_with("9999_bad, line 1: "), "{found}");
+    }
+}
+
+#[test]
+fn a_contract_names_the_oldest_release_that_can_live_with_it() {
+    let drop =
+        "-- contract: 0005 (0005 moved it to `gadget`)\nalter table session drop column device;";
+    assert!(faults("0009_less", drop).is_empty());
+    for (sql, words) in [
+        ("-- contract: 0009\ndrop table session;", "before it"),
+        ("-- contract\ndrop table session;", "`-- contract: NNNN`"),
+        (
+            "-- why\n-- contract: 0005\ndrop table session;",
+            "first line",
+        ),
+        (
+            "-- contract: 0005\nalter table session rename column device to gadget;",
+            "RenamingColumn",
+        ),
+    ] {
+        let found = faults("0009_less", sql).join("\n");
+        assert!(found.contains(words), "{sql}: {found}");
     }
 }

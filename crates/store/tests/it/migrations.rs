@@ -152,6 +152,33 @@ async fn a_changed_past_and_a_newer_database_are_refused() {
 }
 
 #[tokio::test]
+async fn a_release_that_is_too_old_for_a_contract_is_refused() {
+    let db = hub_testkit::database().await;
+    let mut owner = PgConnection::connect(&db.url_owner).await.unwrap();
+    migrate::fits(&db.endpoints()).await.unwrap();
+    // A newer release took away what this one does not use, and then what it does.
+    for (needs, fits) in [(5, true), (42, false)] {
+        let contract = format!(
+            "insert into hub_migration (number, name, checksum, needs) values (90 + {needs}, 'less', 'x', {needs})"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(contract))
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        let said = migrate::fits(&db.endpoints()).await;
+        assert_eq!(said.is_ok(), fits, "{said:?}");
+    }
+    let fault = migrate::fits(&db.endpoints()).await.unwrap_err();
+    assert!(matches!(fault, Error::TooOld { needs: 42, .. }), "{fault}");
+    // One that only older releases have migrated knows no contract.
+    owner
+        .execute("alter table hub_migration drop column needs")
+        .await
+        .unwrap();
+    migrate::fits(&db.endpoints()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_broken_step_names_file_and_line_and_leaves_nothing() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
 use super::agreed::{add, gate};
 use super::site::Site;
@@ -157,4 +158,29 @@ async fn a_plan_names_the_migrations_to_come_and_holds_what_is_not_linted() {
     assert_eq!(code, 0, "{outcome}");
     let (_, _, said) = plan(&site.at("1.0.1")).await;
     assert_eq!(said, "none to come; linted: all only expand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_way_leads_back_to_a_release_that_the_schema_has_left_behind_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let second = site.release("1.1.0");
+    assert_eq!(site.deploy(&second).await.0, 0);
+    let load = site.load(&token);
+    // A newer release's migration, which only those from 0900 on can live with.
+    let text =
+        "insert into hub_migration (number, name, checksum, needs) values (900, 'less', 'x', 900)";
+    let mut owner = PgConnection::connect(&site.database.url_owner)
+        .await
+        .unwrap();
+    sqlx::raw_sql(text).execute(&mut owner).await.unwrap();
+    let (code, said) = site.run(&["rollback"]).await;
+    assert_ne!(code, 0, "{said}");
+    assert!(
+        said.to_string()
+            .contains("only releases from migration 0900 on can run on it"),
+        "{said}"
+    );
+    assert_eq!(site.live().await, "1.1.0");
+    unharmed(&load.stop().await);
 }

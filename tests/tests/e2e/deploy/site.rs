@@ -41,7 +41,7 @@ pub(super) struct Site {
     /// Where blue and green listen, to end what a test leaves.
     ports: [u16; 2],
     first: Option<PathBuf>,
-    database: TestDb,
+    pub(super) database: TestDb,
 }
 
 impl Drop for Site {
