@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy bench-keys clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,10 @@ record: ## what was done in ENVIRONMENT and how it stands, in dist/record.json
 bench-deploy: bootstrap-test ## the figures of a deploy on one host, optimised, at thousands of requests a second
 	cargo build --release --locked --bins -p security-hub -p hubctl
 	HUB_BIN=$$PWD/target/release/security-hub HUBCTL_BIN=$$PWD/target/release/hubctl cargo bench -p hub-e2e --bench deploy
+
+bench-keys: bootstrap-test ## the token-signing key exchanged at 500 requests a second, optimised: failures must be 0
+	cargo build --release --locked --bins -p security-hub -p hubctl
+	HUB_BIN=$$PWD/target/release/security-hub HUBCTL_BIN=$$PWD/target/release/hubctl cargo bench -p hub-e2e --bench keys
 
 clean: ## remove what was built
 	cargo clean

@@ -88,6 +88,7 @@ fn export(entries: usize) -> anyhow::Result<(String, Duration)> {
         size: checkpoint.size,
         key: VerifierKey::of(&signer)?.to_string(),
         checkpoint: checkpoint.sign(&signer)?,
+        successions: Vec::new(),
     };
     Ok((
         format!("{}\n{lines}", serde_json::to_string(&header)?),

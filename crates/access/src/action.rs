@@ -58,6 +58,9 @@ actions! {
     BlocksRead = "blocks.read", "See blocked addresses.";
     OperationsRead = "operations.read", "See deploys and their ways back.";
     OperationsRecord = "operations.record", "Tell what was done to the installation.";
+    HoldsRead = "holds.read", "See legal holds.";
+    HoldsUpdate = "holds.update", "Place and release legal holds.";
+    CleanupRun = "cleanup.run", "See and remove what is no longer to be kept.";
     AccessEvaluate = "access.evaluate", "Ask whether somebody may do something (AuthZEN).";
     HealthRead = "health.read", "See the hub's own state and metrics.";
 }

@@ -95,6 +95,8 @@ ids! {
     FindingId = "finding";
     /// One operation: a deploy, its way back.
     OperationId = "operation";
+    /// One legal hold.
+    HoldId = "hold";
     /// One case: findings that belong to one attack.
     IncidentId = "incident";
     /// One response action of an incident.

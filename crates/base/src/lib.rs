@@ -14,8 +14,8 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use duration::HumanDuration;
 pub use error::{ErrorKind, chain};
 pub use id::{
-    ActionId, ApiKeyId, BatchId, BlockId, EntryId, EvidenceId, FindingId, IncidentId, OperationId,
-    RequestId, SessionId, TenantId, UserId,
+    ActionId, ApiKeyId, BatchId, BlockId, EntryId, EvidenceId, FindingId, HoldId, IncidentId,
+    OperationId, RequestId, SessionId, TenantId, UserId,
 };
 pub use page::{Page, PageRequest};
 pub use principal::{Actor, Origin, Principal};

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hub_access::Authorizer;
-use hub_base::{Clock, SystemClock};
+use hub_base::SystemClock;
 use hub_identity::tenants::Slugs;
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle, enrolment};
-use hub_ledger::{Signer, VerifierKey};
+use hub_operate::cleanup::Policy;
 use hub_respond::notify::Notifier;
 use hub_store::cluster::PrivateCluster;
 use hub_store::migrate::Loss;
 use hub_store::sequence::Sequencer;
 use hub_store::{Endpoints, Store, connect, migrate as migrations};
-use hub_vault::{KeyRing, NoteSigner, TokenVerifier};
+use hub_vault::KeyRing;
 use secrecy::ExposeSecret as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,13 +34,13 @@ use crate::front::listener::Door;
 use crate::front::pipeline;
 use crate::front::rate::Rate;
 use crate::front::tls::Certificates;
+use crate::keys::{self, Keys};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::reload;
 use crate::state::{App, Parts};
 use crate::workers::{self, crew::Crew};
 
-/// The name in the signature line of checkpoints.
-const SIGNER: &str = "security-hub";
 /// For workers to finish what they hold.
 const WORKERS_FINISH: Duration = Duration::from_secs(10);
 
@@ -140,13 +140,6 @@ fn data_dir(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn keys(config: &Config, clock: &dyn Clock) -> Result<KeyRing, hub_vault::Error> {
-    match &config.keys_file {
-        Some(path) => KeyRing::load_mounted(path),
-        None => KeyRing::load_or_create(&config.data_dir.join("keys.json"), clock),
-    }
-}
-
 /// `security-hub keys`.
 pub(crate) fn make_keys(path: &Path) -> Result<Exit, Failure> {
     KeyRing::create(path, &SystemClock).map_err(unreachable)?;
@@ -212,7 +205,7 @@ pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
     let database = Database::open(&config).await?;
     let done = async {
         database.migrate().await?;
-        keys(&config, &SystemClock).map_err(unreachable)?;
+        keys::open(&config, &SystemClock).map_err(unreachable)?;
         if !first_start(&database.store(&config)).await? {
             say("initialised before; the enrolment secret was shown then");
         }
@@ -310,16 +303,15 @@ async fn run(
         .public_url
         .clone()
         .unwrap_or_else(|| format!("{scheme}://{address}"));
-    let (app, signer) =
-        assemble(config, store, &url).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let app = assemble(config, store, &url).map_err(|error| Failure::new(Exit::Usage, error))?;
     workers::views::load(&app).await.map_err(unreachable)?;
-    workers::start(&app, signer);
+    workers::start(&app);
     first_start(&app.store).await?;
     say(&format!(
         "security-hub {} listening on {scheme}://{address}",
         env!("CARGO_PKG_VERSION")
     ));
-    reload_on_hangup(certificates.clone()).map_err(unreachable)?;
+    reload::watch(&app, certificates.clone()).map_err(unreachable)?;
     let stopping = stop_on_signal(&app).map_err(unreachable)?;
     let answer = pipeline::answer(app.clone(), crate::api::router(&app));
     let door = Door::new(config, certificates, answer, app.metrics.clone(), stopping);
@@ -337,11 +329,10 @@ async fn run(
     })
 }
 
-fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Arc<dyn Signer>)> {
+fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<App> {
     let clock = Arc::clone(store.clock());
-    let ring = keys(config, &*clock)?;
-    let tokens = Arc::new(TokenVerifier::new(&ring, url)?);
-    let signer: Arc<dyn Signer> = Arc::new(NoteSigner::checkpoints(&ring, SIGNER)?);
+    let keys = Keys::new(config, &*clock, url)?;
+    let tokens = Arc::clone(&keys.tokens);
     let revocations = Arc::new(Revocations::default());
     let threads = config.hash.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
@@ -351,7 +342,7 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
         config: Arc::new(config.respond.clone()),
     };
     let app = App::new(Parts {
-        verifier_key: VerifierKey::of(&*signer)?,
+        keys,
         authenticator: Authenticator::new(
             store.clone(),
             Arc::clone(&tokens),
@@ -370,17 +361,17 @@ fn assemble(config: &Config, store: Store, url: &str) -> anyhow::Result<(App, Ar
         live: Live::default(),
         sequencer: Sequencer::default(),
         detection: Detection::load(config)?,
+        retention: Policy::load(config.content.retention.as_deref())?,
         config: config.clone(),
         store,
         metrics,
-        ring,
         tokens,
         revocations,
         responding,
         notifier: Notifier::new(&config.respond)?,
     });
     crate::workers::views::attach(&app);
-    Ok((app, signer))
+    Ok(app)
 }
 
 /// SIGTERM or SIGINT begins the end; a second one changes nothing.
@@ -399,21 +390,4 @@ fn stop_on_signal(app: &App) -> std::io::Result<watch::Receiver<Option<Instant>>
         told.stopping.send_replace(Some(Instant::now()));
     });
     Ok(app.stopping.subscribe())
-}
-
-fn reload_on_hangup(certificates: Option<Certificates>) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            match certificates.as_ref().map(Certificates::reload) {
-                Some(Ok(())) => tracing::info!("the certificates were read again"),
-                Some(Err(error)) => tracing::error!(
-                    error = format!("{error:#}"),
-                    "the certificates stay as they were"
-                ),
-                None => {}
-            }
-        }
-    });
-    Ok(())
 }

@@ -2,17 +2,17 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use http::HeaderMap;
 use hub_access::Authorizer;
 use hub_base::{Clock, TenantId, Timestamp, UserId};
 use hub_identity::tenants::Slugs;
 use hub_identity::{Authenticator, HashPool, Revocations, Throttle};
-use hub_ledger::VerifierKey;
 use hub_respond::notify::Notifier;
 use hub_store::sequence::Sequencer;
 use hub_store::{Cx, Store};
-use hub_vault::{KeyRing, TokenVerifier};
+use hub_vault::TokenVerifier;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::detection::Detection;
 use crate::front::access_log::AccessLog;
 use crate::front::blocks::Blocks;
 use crate::front::rate::Rate;
+use crate::keys::Keys;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::workers::crew::Crew;
@@ -39,9 +40,8 @@ pub(crate) struct Parts {
     /// `Some(when)` once the server is stopping.
     pub(crate) stopping: watch::Sender<Option<Instant>>,
 
-    pub(crate) ring: KeyRing,
+    pub(crate) keys: Keys,
     pub(crate) tokens: Arc<TokenVerifier>,
-    pub(crate) verifier_key: VerifierKey,
     pub(crate) authenticator: Authenticator,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) slugs: Slugs,
@@ -56,6 +56,7 @@ pub(crate) struct Parts {
 
     pub(crate) sequencer: Sequencer,
     pub(crate) detection: Detection,
+    pub(crate) retention: hub_operate::cleanup::Policy,
     pub(crate) responding: hub_respond::actions::Deps,
     pub(crate) notifier: Notifier,
 }
@@ -99,7 +100,8 @@ impl Parts {
     /// The id in the device cookie, if it came along and its tag verifies.
     pub(crate) fn device(&self, headers: &HeaderMap) -> Option<String> {
         let (id, tag) = crate::front::admit::cookie(headers, DEVICE_COOKIE)?.split_once('.')?;
-        self.ring
+        self.keys
+            .ring()
             .device_tag_verifies(id, tag)
             .then(|| id.to_owned())
     }
@@ -108,11 +110,13 @@ impl Parts {
     pub(crate) fn new_device(&self) -> Option<String> {
         // A device's id is a UUIDv7 like every id; only its tag makes it count.
         let id = UserId::new(&**self.clock()).to_string();
-        let tag = self.ring.device_tag(&id).ok()?;
+        let tag = self.keys.ring().device_tag(&id).ok()?;
         Some(format!("{id}.{tag}"))
     }
 }
 
+/// How long a browser keeps the device cookie.
+pub(crate) const DEVICE_TTL: Duration = Duration::from_hours(365 * 24);
 /// Long-lived, signed: tells a known device from an unknown one.
 pub(crate) const DEVICE_COOKIE: &str = "hub_device";
 /// Opaque, ends with the session.

@@ -4,7 +4,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, Connection};
 use crate::commands::{
-    account, backup, content, deploy, emulate, incident, ingest, ledger, release, restore, tenant,
+    account, backup, cleanup, content, deploy, emulate, incident, ingest, keys, ledger, release,
+    restore, tenant,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -66,6 +67,12 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Drill(restore::Drill),
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    Cleanup(cleanup::Cleanup),
+    /// Place, release and list legal holds: what they cover is not removed.
+    #[command(subcommand)]
+    Hold(cleanup::Hold),
     /// Ask whether the hub is ready.
     Health(account::Health),
     /// Print completions for a shell.
@@ -95,6 +102,9 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Backup(command) => command.run(&client()?, output).await,
         Command::Restore(command) => command.run(&client()?, output).await,
         Command::Drill(command) => command.run(&client()?, output).await,
+        Command::Keys(command) => command.run(&client()?, output).await,
+        Command::Cleanup(command) => command.run(&client()?, output).await,
+        Command::Hold(command) => command.run(&client()?, output).await,
         Command::Health(command) => command.run(&client()?, output).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -1,6 +1,6 @@
 //! What this room's changes say of themselves, in the vocabulary that rules and the console read.
 
-use hub_base::{ApiKeyId, SessionId, TenantId, UserId};
+use hub_base::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
 use hub_events::{Act, Class, Outcome, Severity, Subject};
 
 fn user(id: UserId, name: &str) -> Subject {
@@ -148,6 +148,12 @@ pub(crate) fn api_key_create(id: ApiKeyId, name: &str, scopes: &[String]) -> Act
     Act::new("api_key.create", Class::EntityManagement, 1, "admin")
         .on(Subject::new("api_key", id).named(name))
         .with("unmapped.scopes", scopes.to_vec())
+}
+
+pub(crate) fn api_key_expire(id: ApiKeyId, name: &str, at: Timestamp) -> Act {
+    Act::new("api_key.expire", Class::EntityManagement, 3, "admin")
+        .on(Subject::new("api_key", id).named(name))
+        .with("unmapped.expires_at", at.to_string())
 }
 
 pub(crate) fn api_key_revoke(id: ApiKeyId, name: &str, reason: &str) -> Act {

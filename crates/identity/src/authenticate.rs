@@ -183,6 +183,12 @@ impl Authenticator {
         Ok(self.remember(key, principal, until, version))
     }
 
+    /// Forgets what was found good: a key that proved it is gone.
+    pub fn forget(&self) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.clear();
+    }
+
     fn recall(&self, key: &[u8; 32], now: Timestamp, version: u64) -> Option<Arc<Principal>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let found = memory.get(key)?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Checkpoint;
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::note::VerifierKey;
+use crate::succession;
 
 /// The format's name and version.
 pub const FORMAT: &str = "security-hub-ledger/1";
@@ -24,6 +25,9 @@ pub struct Header {
     /// The verifier key of the checkpoint's signature.
     pub key: String,
     pub checkpoint: String,
+    /// How earlier keys lead to this one: see [`crate::succession`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub successions: Vec<String>,
 }
 
 /// One entry of an export.
@@ -85,7 +89,7 @@ impl Report {
 /// What the check is held against besides the export's own checkpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Expect {
-    /// The key that must have signed, as published; without it the export's own key is believed.
+    /// The key that must have signed, as published, or one that leads to it; without it the export's own key is believed.
     pub key: Option<VerifierKey>,
     /// A checkpoint kept from earlier: its tree must be the beginning of this one.
     pub earlier: Option<Checkpoint>,
@@ -196,7 +200,7 @@ fn header(text: &[u8], expect: &Expect, report: &mut Report) -> Option<Checkpoin
         }
     };
     if let Some(pinned) = &expect.key
-        && *pinned != key
+        && !succession::leads(pinned, &key, &header.successions)
     {
         report.fault(
             None,

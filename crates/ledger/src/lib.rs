@@ -9,6 +9,7 @@ pub mod export;
 pub mod merkle;
 pub mod note;
 pub mod proof;
+pub mod succession;
 
 pub use checkpoint::Checkpoint;
 pub use error::Error;

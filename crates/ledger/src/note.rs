@@ -21,6 +21,15 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`Error::Signing`] if the key cannot be used.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error>;
+
+    /// The signature together with the public key that verifies it. Whoever may exchange its key at any moment answers
+    /// both from the same one.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    fn signed(&self, message: &[u8]) -> Result<([u8; 32], Vec<u8>), Error> {
+        Ok((self.public_key(), self.sign(message)?))
+    }
 }
 
 /// A public key that checks notes; printed as `name+hash+base64`.
@@ -114,9 +123,10 @@ pub fn sign(text: &str, signer: &dyn Signer) -> Result<String, Error> {
     if !text.ends_with('\n') {
         return Err(Error::Note("its text must end with a newline"));
     }
-    let key = VerifierKey::of(signer)?;
+    let (public, signed) = signer.signed(text.as_bytes())?;
+    let key = VerifierKey::new(signer.name(), public)?;
     let mut signature = key.id().to_vec();
-    signature.extend(signer.sign(text.as_bytes())?);
+    signature.extend(signed);
     Ok(format!(
         "{text}\n\u{2014} {} {}\n",
         key.name,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hub_base::ErrorKind;
+use hub_base::{ErrorKind, HoldId, Timestamp};
 
 /// The room's faults.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,18 @@ pub enum Error {
     Migrations(String),
     #[error("nothing to go back to: {0}")]
     NoWayBack(&'static str),
+    #[error("the configuration says nothing of it: [{0}] is missing")]
+    Unconfigured(&'static str),
+    #[error("there is no hold {0}")]
+    UnknownHold(HoldId),
+    #[error("{0} is missing")]
+    Lost(String),
+    #[error("a certificate is issued elsewhere: give --cert and --key")]
+    Unissued,
+    #[error("not everybody goes along: {0}")]
+    Unsettled(String),
+    #[error("what the former one made is good until {0}")]
+    TooEarly(Timestamp),
     #[error("the cluster: {what}")]
     Cluster { what: String },
     #[error("the load balancer at {} does not answer", path.display())]
@@ -86,13 +98,17 @@ impl Error {
             }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
+            Self::Unconfigured(_) | Self::Unissued => ErrorKind::Invalid,
+            Self::Lost(_) | Self::UnknownHold(_) => ErrorKind::NotFound,
             Self::Held(_)
             | Self::Unfinished(..)
             | Self::Stuck(..)
             | Self::Migrations(_)
             | Self::NoWayBack(_)
+            | Self::TooEarly(_)
             | Self::Backup(_) => ErrorKind::Conflict,
-            Self::Balancer { .. }
+            Self::Unsettled(_)
+            | Self::Balancer { .. }
             | Self::Absent(..)
             | Self::NotArchiving(_)
             | Self::NotProven(_)

@@ -4,12 +4,14 @@
 //! Knows nothing of HTTP serving and of any other room's domain; what it did is told to whoever runs it.
 
 pub mod backup;
+pub mod cleanup;
 pub mod cluster;
 mod config;
 pub mod deploy;
 pub mod dora;
 pub mod drill;
 mod error;
+pub mod holds;
 pub mod local;
 pub mod notify;
 pub mod operation;
@@ -18,6 +20,7 @@ mod program;
 pub mod records;
 pub mod release;
 pub mod restore;
+pub mod rotate;
 mod smoke;
 
 pub use config::Config;

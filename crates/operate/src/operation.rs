@@ -67,6 +67,7 @@ pub struct Operation<'a> {
     clock: Arc<dyn Clock>,
     witness: &'a dyn Witness,
     step: Instant,
+    under_way: String,
 }
 
 impl<'a> Operation<'a> {
@@ -79,6 +80,7 @@ impl<'a> Operation<'a> {
             clock,
             witness,
             step: Instant::now(),
+            under_way: String::new(),
         }
     }
 
@@ -97,7 +99,13 @@ impl<'a> Operation<'a> {
     /// A step begins, with a word for whoever waits.
     pub fn at(&mut self, step: &str, words: &str) {
         self.step = Instant::now();
+        step.clone_into(&mut self.under_way);
         self.witness.begins(step, words);
+    }
+
+    /// A word on the step that is under way.
+    pub fn note(&self, words: &str) {
+        self.witness.begins(&self.under_way, words);
     }
 
     /// The step that began last is done. Its milliseconds.

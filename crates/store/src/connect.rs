@@ -60,7 +60,15 @@ impl Endpoints {
 
 /// A store over a pool of at most `connections` connections. The first connection is made lazily.
 pub fn connect(endpoints: &Endpoints, connections: u32, clock: Arc<dyn Clock>) -> Store {
-    let options = endpoints
+    Store::new(
+        pool(connections).connect_lazy_with(application(endpoints)),
+        clock,
+    )
+}
+
+/// How the application's sessions begin.
+pub(crate) fn application(endpoints: &Endpoints) -> PgConnectOptions {
+    endpoints
         .app
         .clone()
         .application_name("security-hub")
@@ -70,8 +78,7 @@ pub fn connect(endpoints: &Endpoints, connections: u32, clock: Arc<dyn Clock>) -
             // Notices such as "already exists, skipping" are nobody's news.
             ("client_min_messages", "warning"),
             ("idle_in_transaction_session_timeout", "60s"),
-        ]);
-    Store::new(pool(connections).connect_lazy_with(options), clock)
+        ])
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod error;
 pub mod ingest;
 pub mod lease;
+pub mod logins;
 pub mod migrate;
 mod outbox;
 pub mod sequence;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use hub_base::{Clock, EntryId, Origin, Principal, TenantId, Timestamp};
 use hub_events::{Act, Event};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::bus::{Bus, Committed};
+use crate::connect::{Endpoints, application};
 use crate::cx::Cx;
 use crate::error::Error;
 
@@ -27,6 +29,30 @@ impl Store {
             clock,
             bus: Bus::new(),
         }
+    }
+
+    /// Logs in as these endpoints say from now on; connections that are open go on as they are. Only another login of the
+    /// same database: whoever moves starts anew.
+    ///
+    /// # Errors
+    /// [`Error::Url`] if they lead elsewhere.
+    pub fn renew(&self, endpoints: &Endpoints) -> Result<(), Error> {
+        let (now, then) = (self.pool.connect_options(), application(endpoints));
+        let place = |way: &PgConnectOptions| {
+            let database = way.get_database().map(str::to_owned);
+            (way.get_host().to_owned(), way.get_port(), database)
+        };
+        if place(&now) != place(&then) {
+            let why = "it leads to another database: only a restart goes there";
+            return Err(Error::Url(why.to_owned()));
+        }
+        self.pool.set_connect_options(then);
+        Ok(())
+    }
+
+    /// As whom new connections log in.
+    pub fn login(&self) -> String {
+        self.pool.connect_options().get_username().to_owned()
     }
 
     pub const fn clock(&self) -> &Arc<dyn Clock> {

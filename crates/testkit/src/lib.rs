@@ -4,10 +4,12 @@
 
 mod cluster;
 mod database;
+mod guarded;
 pub mod hub;
 mod ingest;
 pub mod mail;
 mod repo;
 
 pub use database::{TestDb, database, tenant, try_database};
+pub use guarded::Guarded;
 pub use ingest::{IngestFigures, measure_ingest};

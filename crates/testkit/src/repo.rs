@@ -16,6 +16,24 @@ async fn run(superuser: &str, statement: String) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One statement, whoever's URL it is.
+pub(crate) async fn execute(url: &str, statement: &str) -> anyhow::Result<()> {
+    run(url, statement.to_owned()).await
+}
+
+/// As whom the sessions of that name logged in, each once. Their role is another one: `usename` is the login.
+pub(crate) async fn logins(url: &str, application: &str) -> anyhow::Result<Vec<String>> {
+    let mut db = open(url).await?;
+    let names: Vec<(String,)> = sqlx::query_as(
+        "select distinct usename::text from pg_stat_activity where application_name = $1 order by 1",
+    )
+    .bind(application)
+    .fetch_all(&mut db)
+    .await?;
+    db.close().await?;
+    Ok(names.into_iter().map(|(name,)| name).collect())
+}
+
 async fn open(url: &str) -> anyhow::Result<PgConnection> {
     Ok(PgConnection::connect_with(&PgConnectOptions::from_str(url)?).await?)
 }

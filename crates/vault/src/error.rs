@@ -20,6 +20,10 @@ pub enum Error {
     Damaged { path: PathBuf, what: String },
     #[error("the key ring has no primary key for {0}")]
     NoPrimary(&'static str),
+    #[error("the key ring does not hold the key `{0}`")]
+    NoKey(String),
+    #[error("the key `{0}` is the one that signs: another must sign before it can go")]
+    Signs(String),
     #[error("the token is not valid: {0}")]
     Token(&'static str),
     #[error("this machine gives no randomness")]
@@ -36,6 +40,8 @@ impl Error {
             Self::Token(_) => ErrorKind::Unauthenticated,
             Self::File { .. } | Self::Randomness => ErrorKind::Unavailable,
             Self::Open { .. } | Self::Damaged { .. } | Self::Sealed(_) => ErrorKind::Invalid,
+            Self::NoKey(_) => ErrorKind::NotFound,
+            Self::Signs(_) => ErrorKind::Conflict,
             Self::NoPrimary(_) | Self::Key => ErrorKind::Internal,
         }
     }

@@ -4,14 +4,15 @@
 
 pub mod error;
 pub mod ring;
+pub mod scram;
 pub mod sealed;
 pub mod secret;
 pub mod signer;
 pub mod tokens;
 
 pub use error::Error;
-pub use ring::{KeyRing, Purpose};
+pub use ring::{KeyInfo, KeyRing, Purpose};
 pub use sealed::{Recipient, RecoveryKey};
 pub use secret::{Secret32, SecretHash};
-pub use signer::NoteSigner;
+pub use signer::{Checkpoints, NoteSigner};
 pub use tokens::{Claims, TokenVerifier};

@@ -1,11 +1,12 @@
 //! The key ring: for each purpose one primary key and any number of older ones that still verify.
 //!
-//! It lives in one file, readable by its owner only, written whole or not at all.
+//! It lives in one file, readable by its owner only, written whole or not at all. How a key is exchanged while servers
+//! run is in `rotation.rs`.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -15,6 +16,7 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hub_base::{Clock, Timestamp};
+use hub_ledger::succession;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
@@ -37,10 +39,11 @@ pub enum Purpose {
 
 impl Purpose {
     /// What a server's ring holds.
-    const SERVER: &[Self] = &[Self::AccessToken, Self::Checkpoint, Self::Device];
+    pub const SERVER: &[Self] = &[Self::AccessToken, Self::Checkpoint, Self::Device];
     /// What the ring of those who release holds: never on a server.
     const RELEASER: &[Self] = &[Self::Release];
 
+    /// As the ring's file names it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access-token",
@@ -50,7 +53,8 @@ impl Purpose {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The purpose of that name.
+    pub fn named(name: &str) -> Option<Self> {
         let mut all = Self::SERVER.iter().chain(Self::RELEASER);
         all.find(|purpose| purpose.name() == name).copied()
     }
@@ -73,6 +77,9 @@ struct KeyLine {
 struct KeyFile {
     version: u32,
     keys: Vec<KeyLine>,
+    /// How each key that signed checkpoints named the next; kept when the key itself is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    successions: Vec<String>,
 }
 
 /// A key in memory.
@@ -121,6 +128,7 @@ fn id_of(seed: &[u8; 32]) -> String {
 /// All keys of the hub.
 pub struct KeyRing {
     keys: Vec<Key>,
+    successions: Vec<String>,
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -150,7 +158,10 @@ impl KeyRing {
             .iter()
             .map(|purpose| Key::new(*purpose, clock))
             .collect::<Result<_, _>>()?;
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            successions: Vec::new(),
+        })
     }
 
     /// Reads the ring, or makes it if the file is not there. Of two processes that start at once one makes it, and
@@ -258,28 +269,24 @@ impl KeyRing {
                 seed: Zeroizing::new(STANDARD_NO_PAD.encode(*key.seed)),
             })
             .collect();
-        let text = serde_json::to_string_pretty(&KeyFile { version: 1, keys }).map(Zeroizing::new);
+        let file = KeyFile {
+            version: 1,
+            keys,
+            successions: self.successions.clone(),
+        };
+        let text = serde_json::to_string_pretty(&file).map(Zeroizing::new);
         let text = text.map_err(|_| Error::Key)?;
         let mut file = tempfile::Builder::new()
             .prefix(".keys-")
             .tempfile_in(folder(path))
             .map_err(unwritten(path))?;
+        // The server may run as somebody else: who could read the ring before can read it afterwards.
+        if let Ok(before) = std::fs::metadata(path) {
+            like(file.as_file(), &before).map_err(unwritten(path))?;
+        }
         file.write_all(text.as_bytes()).map_err(unwritten(path))?;
         file.as_file().sync_all().map_err(unwritten(path))?;
         Ok(file)
-    }
-
-    /// A new primary key for a purpose; the older ones still verify.
-    ///
-    /// # Errors
-    /// [`Error::Randomness`].
-    pub fn rotate(&mut self, purpose: Purpose, clock: &dyn Clock) -> Result<(), Error> {
-        let fresh = Key::new(purpose, clock)?;
-        for key in self.keys.iter_mut().filter(|key| key.purpose == purpose) {
-            key.primary = false;
-        }
-        self.keys.push(fresh);
-        Ok(())
     }
 
     pub(crate) fn primary(&self, purpose: Purpose) -> Result<&Key, Error> {
@@ -320,6 +327,19 @@ fn folder(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// Gives a file another's owner and group, and its mode as far as a ring may have it.
+fn like(file: &File, other: &Metadata) -> std::io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) != (other.uid(), other.gid()) {
+        std::os::unix::fs::fchown(file, Some(other.uid()), Some(other.gid()))?;
+    }
+    let mode = match other.mode() {
+        open if open & 0o037 != 0 => 0o600,
+        mode => mode & 0o640,
+    };
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
 fn unwritten(path: &Path) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::File {
         path: path.to_owned(),
@@ -343,7 +363,20 @@ fn parse(text: &str) -> Result<KeyRing, String> {
         return Err(format!("version {} is unknown", file.version));
     }
     let keys = file.keys.into_iter().map(key).collect::<Result<_, _>>()?;
-    let ring = KeyRing { keys };
+    let ring = KeyRing {
+        keys,
+        successions: file.successions,
+    };
+    if let Some(odd) = ring
+        .successions
+        .iter()
+        .find(|one| succession::open(one).is_err())
+    {
+        let line = odd.lines().nth(2).unwrap_or_default();
+        return Err(format!(
+            "no earlier key vouches for the checkpoint key `{line}`"
+        ));
+    }
     let mut ids = HashSet::new();
     if let Some(twice) = ring.keys.iter().find(|key| !ids.insert(&key.id)) {
         return Err(format!("key `{}` is in it twice", twice.id));
@@ -389,5 +422,8 @@ fn key(line: KeyLine) -> Result<Key, String> {
     })
 }
 
+mod rotation;
 #[cfg(test)]
 mod tests;
+
+pub use rotation::{CHECKPOINT_SIGNER, KeyInfo};

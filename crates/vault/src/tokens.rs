@@ -1,6 +1,7 @@
 //! Access tokens: EdDSA JWTs (RFC 8037, RFC 9068) of a few minutes. The algorithm is pinned, never read from the token.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::signature::KeyPair;
 use base64::Engine;
@@ -36,12 +37,38 @@ pub struct Claims {
 /// Signs and checks access tokens of one issuer.
 pub struct TokenVerifier {
     issuer: String,
+    keys: RwLock<Arc<Keys>>,
+    validation: Validation,
+}
+
+/// The keys of one moment.
+struct Keys {
     primary: String,
     signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
     /// Public keys in base64url, by key id.
     public: BTreeMap<String, String>,
-    validation: Validation,
+}
+
+impl Keys {
+    fn of(ring: &KeyRing) -> Result<Arc<Self>, Error> {
+        let primary = ring.primary(Purpose::AccessToken)?;
+        let pair = primary.ed25519()?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| Error::Key)?;
+        let (mut verifying, mut public) = (HashMap::new(), BTreeMap::new());
+        for key in ring.all(Purpose::AccessToken) {
+            let pair = key.ed25519()?;
+            let bytes = pair.public_key().as_ref();
+            verifying.insert(key.id.clone(), DecodingKey::from_ed_der(bytes));
+            public.insert(key.id.clone(), URL_SAFE_NO_PAD.encode(bytes));
+        }
+        Ok(Arc::new(Self {
+            primary: primary.id.clone(),
+            signing: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            verifying,
+            public,
+        }))
+    }
 }
 
 impl std::fmt::Debug for TokenVerifier {
@@ -56,16 +83,6 @@ impl TokenVerifier {
     /// # Errors
     /// [`Error::NoPrimary`], [`Error::Key`].
     pub fn new(ring: &KeyRing, issuer: &str) -> Result<Self, Error> {
-        let primary = ring.primary(Purpose::AccessToken)?;
-        let pair = primary.ed25519()?;
-        let pkcs8 = pair.to_pkcs8v1().map_err(|_| Error::Key)?;
-        let (mut verifying, mut public) = (HashMap::new(), BTreeMap::new());
-        for key in ring.all(Purpose::AccessToken) {
-            let pair = key.ed25519()?;
-            let bytes = pair.public_key().as_ref();
-            verifying.insert(key.id.clone(), DecodingKey::from_ed_der(bytes));
-            public.insert(key.id.clone(), URL_SAFE_NO_PAD.encode(bytes));
-        }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[issuer]);
@@ -75,18 +92,29 @@ impl TokenVerifier {
         validation.leeway = 0;
         Ok(Self {
             issuer: issuer.to_owned(),
-            primary: primary.id.clone(),
-            signing: EncodingKey::from_ed_der(pkcs8.as_ref()),
-            verifying,
-            public,
+            keys: RwLock::new(Keys::of(ring)?),
             validation,
         })
+    }
+
+    /// Goes over to what the ring says now, in one moment.
+    ///
+    /// # Errors
+    /// As [`TokenVerifier::new`]; then it stays as it was.
+    pub fn renew(&self, ring: &KeyRing) -> Result<(), Error> {
+        let keys = Keys::of(ring)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The public keys as a JWK set (RFC 7517, RFC 8037), for programs that check our tokens themselves.
     pub fn jwks(&self) -> serde_json::Value {
         let key = |(id, x): (&String, &String)| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x});
-        serde_json::json!({"keys": self.public.iter().map(key).collect::<Vec<_>>()})
+        serde_json::json!({"keys": self.keys().public.iter().map(key).collect::<Vec<_>>()})
     }
 
     pub fn issuer(&self) -> &str {
@@ -96,12 +124,13 @@ impl TokenVerifier {
     /// # Errors
     /// [`Error::Key`] if the key cannot be used.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        let keys = self.keys();
         let header = Header {
             typ: Some(TYPE.to_owned()),
-            kid: Some(self.primary.clone()),
+            kid: Some(keys.primary.clone()),
             ..Header::new(Algorithm::EdDSA)
         };
-        jsonwebtoken::encode(&header, claims, &self.signing).map_err(|_| Error::Key)
+        jsonwebtoken::encode(&header, claims, &keys.signing).map_err(|_| Error::Key)
     }
 
     /// # Errors
@@ -113,7 +142,8 @@ impl TokenVerifier {
             return Err(Error::Token("its type is not at+jwt"));
         }
         let kid = header.kid.ok_or(Error::Token("it names no key"))?;
-        let key = self
+        let keys = self.keys();
+        let key = keys
             .verifying
             .get(&kid)
             .ok_or(Error::Token("its key is unknown"))?;
@@ -157,6 +187,13 @@ mod tests {
             jti: "1".into(),
         };
         (ring, verifier, claims)
+    }
+
+    fn rotate(ring: &mut KeyRing) -> String {
+        let clock = ManualClock::at(NOW);
+        let id = ring.stage(Purpose::AccessToken, &clock).unwrap();
+        ring.promote(&id).unwrap();
+        id
     }
 
     fn part(value: &serde_json::Value) -> String {
@@ -250,8 +287,7 @@ mod tests {
     fn after_a_rotation_old_tokens_still_verify() {
         let (mut ring, verifier, claims) = setting();
         let token = verifier.sign(&claims).unwrap();
-        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW))
-            .unwrap();
+        rotate(&mut ring);
         let rotated = TokenVerifier::new(&ring, "https://hub.test").unwrap();
         assert!(rotated.verify(&token, NOW).is_ok());
         assert!(
@@ -261,17 +297,45 @@ mod tests {
         );
     }
 
+    /// The order of a rotation: whoever knows the new key takes its tokens before anybody signs with it.
+    #[test]
+    fn a_staged_key_verifies_before_it_signs_and_a_removed_one_no_longer() {
+        let (mut ring, replica, claims) = setting();
+        let former = ring.primary(Purpose::AccessToken).unwrap().id.clone();
+        let fresh = ring
+            .stage(Purpose::AccessToken, &ManualClock::at(NOW))
+            .unwrap();
+        replica.renew(&ring).unwrap();
+        let signs = |verifier: &TokenVerifier| {
+            let token = verifier.sign(&claims).unwrap();
+            (jsonwebtoken::decode_header(&token).unwrap().kid, token)
+        };
+        let (kid, old) = signs(&replica);
+        assert_eq!(kid.as_deref(), Some(former.as_str()));
+        ring.promote(&fresh).unwrap();
+        let other = TokenVerifier::new(&ring, "https://hub.test").unwrap();
+        let (kid, new) = signs(&other);
+        assert_eq!(kid.as_deref(), Some(fresh.as_str()));
+        // The replica has not read the ring again, and takes it all the same.
+        assert!(replica.verify(&new, NOW).is_ok());
+        replica.renew(&ring).unwrap();
+        assert!(replica.verify(&old, NOW).is_ok());
+        ring.remove(&former).unwrap();
+        replica.renew(&ring).unwrap();
+        assert!(replica.verify(&old, NOW).is_err());
+        assert!(replica.verify(&new, NOW).is_ok());
+    }
+
     #[test]
     fn others_check_our_tokens_with_the_published_keys_alone() {
         let (mut ring, _, claims) = setting();
-        ring.rotate(Purpose::AccessToken, &ManualClock::at(NOW))
-            .unwrap();
+        rotate(&mut ring);
         let verifier = TokenVerifier::new(&ring, "https://hub.test").unwrap();
         let token = verifier.sign(&claims).unwrap();
         let jwks = verifier.jwks();
         let keys = jwks["keys"].as_array().unwrap();
         assert_eq!(keys.len(), 2);
-        let named = |key: &&serde_json::Value| key["kid"] == verifier.primary.as_str();
+        let named = |key: &&serde_json::Value| key["kid"] == verifier.keys().primary.as_str();
         let x = keys.iter().find(named).unwrap()["x"].as_str().unwrap();
         let key = DecodingKey::from_ed_components(x).unwrap();
         let read = jsonwebtoken::decode::<Claims>(&token, &key, &verifier.validation).unwrap();

@@ -129,6 +129,34 @@ async fn an_api_key_may_what_its_scopes_say_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_rotated_api_key_and_its_successor_are_both_good_for_a_while() {
+    let world = World::new().await;
+    let wish = json!({"name": "ci", "scopes": ["users.read"], "expires_in": "24h"});
+    let made = world.owner.post("/api/v2/api-keys", wish).await;
+    let former = world.nobody().with(made.expect(201).text("key"));
+    let path = format!("/api/v2/api-keys/{}/rotate", made.text("id"));
+    let rotated = world.owner.post(&path, json!({"overlap": "2s"})).await;
+    let fresh = world.nobody().with(rotated.expect(201).text("key"));
+    former.get("/api/v2/users").await.expect(200);
+    fresh.get("/api/v2/users").await.expect(200);
+    fresh.get("/api/v2/ledger/head").await.expect(403);
+    crate::world::until("the former key's end", || async {
+        (former.get("/api/v2/users").await.status == 401).then_some(())
+    })
+    .await;
+    fresh.get("/api/v2/users").await.expect(200);
+    // What has ended takes no successor, and who may not grant its scopes makes none.
+    world
+        .owner
+        .post(&path, json!({"overlap": "1h"}))
+        .await
+        .expect(404);
+    let (mia, _) = world.person("mia", &["member"]).await;
+    let path = format!("/api/v2/api-keys/{}/rotate", rotated.text("id"));
+    mia.post(&path, json!({"overlap": "1h"})).await.expect(403);
+}
+
+#[tokio::test]
 async fn nobody_hands_on_what_they_do_not_hold() {
     let world = World::new().await;
     let (admin, _) = world.person("adam", &["admin"]).await;

@@ -32,8 +32,7 @@ pub fn built_in(name: &str) -> Option<BTreeSet<String>> {
         "operator" => |_| true,
         "owner" => |action| {
             !action.starts_with("tenants.")
-                && action != "operations.record"
-                && action != "health.read"
+                && !["operations.record", "cleanup.run", "health.read"].contains(&action)
         },
         "admin" => |action| {
             ["users.", "roles.", "sessions.", "api_keys.", "locations."]

@@ -112,6 +112,7 @@ async fn programs_keep_to_their_scopes_and_make_no_rights() {
         "api_keys.create",
         "tenants.read",
         "tenants.create",
+        "cleanup.run",
         "health.read",
     ];
     assert!(

@@ -8,13 +8,15 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use hub_access::Action;
 use hub_base::TenantId;
+use hub_identity::sessions::ACCESS_TOKEN_TTL;
 use hub_store::sequence;
+use hub_vault::{KeyInfo, Purpose};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::extract::Json;
 use super::table::Api;
-use crate::state::App;
+use crate::state::{App, DEVICE_TTL};
 
 pub(super) fn routes(api: &mut Api) {
     let open = "it says yes or no, and nothing else";
@@ -102,13 +104,35 @@ async fn detail(State(app): State<App>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": app.started_at.to_string(),
         "stopping": app.is_stopping(),
-        "database": {"status": verdict(database.is_ok()).1, "fault": database.err()},
+        "database": {"status": verdict(database.is_ok()).1, "fault": database.err(), "login": app.store.login()},
+        "keys": keys(&app),
         "workers": workers,
         "hashes_waiting": app.hashes_waiting(),
         "blocked_addresses": app.blocks.count(),
         "rules": {"loaded": app.detection.rules.len(), "refused": app.detection.faults},
     });
     (status, Json(body)).into_response()
+}
+
+/// What this process signs with and what it verifies: a rotation asks every replica before its next step.
+fn keys(app: &App) -> Vec<serde_json::Value> {
+    let ring = app.keys.ring().info();
+    let purpose = |purpose: &Purpose| {
+        let of: Vec<&KeyInfo> = ring.iter().filter(|key| key.purpose == *purpose).collect();
+        let lifetime = match purpose {
+            Purpose::AccessToken => ACCESS_TOKEN_TTL,
+            Purpose::Device => DEVICE_TTL,
+            // Statements of earlier keys stand for them for ever.
+            Purpose::Checkpoint | Purpose::Release => Duration::ZERO,
+        };
+        json!({
+            "purpose": purpose.name(),
+            "primary": of.iter().find(|key| key.primary).map(|key| &key.id),
+            "known": of.iter().map(|key| &key.id).collect::<Vec<_>>(),
+            "lifetime_s": lifetime.as_secs(),
+        })
+    };
+    Purpose::SERVER.iter().map(purpose).collect()
 }
 
 async fn metrics(State(app): State<App>) -> Response {

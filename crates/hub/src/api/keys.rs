@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::{Method, StatusCode};
 use hub_access::{Action, roles};
-use hub_base::{ApiKeyId, HumanDuration, Timestamp};
+use hub_base::{ApiKeyId, ErrorKind, HumanDuration, Timestamp};
 use hub_identity::keys::{self, ApiKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,17 @@ pub(super) fn routes(api: &mut Api) {
         create,
     )
     .takes::<NewKey>()
+    .gives::<CreatedKey>(StatusCode::CREATED);
+    api.at(
+        Method::POST,
+        "/api/v2/api-keys/{id}/rotate",
+        (
+            Action::ApiKeysCreate,
+            "Make a key that takes another's place; both are good for a while",
+        ),
+        rotate,
+    )
+    .takes::<Overlap>()
     .gives::<CreatedKey>(StatusCode::CREATED);
     api.at(
         Method::DELETE,
@@ -73,6 +84,13 @@ struct NewKey {
     expires_in: Option<HumanDuration>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Overlap {
+    /// How long the former key is good yet.
+    overlap: HumanDuration,
+}
+
 #[derive(Serialize, JsonSchema)]
 struct CreatedKey {
     id: String,
@@ -96,6 +114,22 @@ async fn create(
         .expires_in
         .map(|HumanDuration(after)| cx.now().plus(after));
     let (id, key) = keys::create(&cx, &wish.name, wish.scopes, expires_at).await?;
+    Ok(Created(CreatedKey {
+        id: id.to_string(),
+        key,
+    }))
+}
+
+async fn rotate(
+    State(app): State<App>,
+    Caller(cx): Caller,
+    At((id,)): At<(ApiKeyId,)>,
+    Given(wish): Given<Overlap>,
+) -> Result<Created<CreatedKey>, Problem> {
+    let former = keys::by_id(&mut *cx.read().await?, id).await?;
+    let former = former.ok_or_else(|| Problem::of(ErrorKind::NotFound))?;
+    roles::check_scopes(&cx, &app.authorizer, &former.scopes).await?;
+    let (id, key) = keys::rotate(&cx, id, wish.overlap.0).await?;
     Ok(Created(CreatedKey {
         id: id.to_string(),
         key,

@@ -101,6 +101,8 @@ struct ProofView {
 struct KeyView {
     name: String,
     key: String,
+    /// The statements by which each earlier key named the next, oldest first.
+    successions: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -196,9 +198,12 @@ async fn proof(Caller(cx): Caller, At((index,)): At<(i64,)>) -> Reply<ProofView>
 }
 
 async fn key(State(app): State<App>, _: Caller) -> Reply<KeyView> {
+    let key = app.keys.checkpoints.key();
+    let key = key.map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;
     Ok(Json(KeyView {
-        name: app.verifier_key.name().to_owned(),
-        key: app.verifier_key.to_string(),
+        name: key.name().to_owned(),
+        key: key.to_string(),
+        successions: app.keys.checkpoints.successions(),
     }))
 }
 
@@ -210,7 +215,7 @@ async fn export(State(app): State<App>, Caller(cx): Caller) -> Result<Response, 
     let head = sequence::head(&mut *cx.read().await?).await?;
     let head =
         head.ok_or_else(|| Problem::of(ErrorKind::NotFound).detail("the ledger has no entry yet"))?;
-    let first = line(&header(&app, &cx, &head))?;
+    let first = line(&header(&app, &cx, &head)?)?;
     let size = head.size as i64;
     let rest = stream::try_unfold((cx, -1_i64), move |(cx, after)| async move {
         if after + 1 >= size {
@@ -236,15 +241,22 @@ async fn export(State(app): State<App>, Caller(cx): Caller) -> Result<Response, 
         .into_response())
 }
 
-fn header(app: &App, cx: &Cx, head: &Head) -> Header {
-    Header {
+fn header(app: &App, cx: &Cx, head: &Head) -> Result<Header, Problem> {
+    // Perhaps signed by an earlier key: nothing has happened in this tenant since.
+    let checkpoints = &app.keys.checkpoints;
+    let key = checkpoints
+        .key_of(&head.checkpoint)
+        .map_or_else(|| checkpoints.key(), Ok);
+    let key = key.map_err(|error| Problem::from_error(ErrorKind::Internal, &error))?;
+    Ok(Header {
         format: FORMAT.to_owned(),
         tenant: cx.tenant().to_string(),
         origin: sequence::origin(cx.tenant()),
         size: head.size,
-        key: app.verifier_key.to_string(),
+        key: key.to_string(),
         checkpoint: head.checkpoint.clone(),
-    }
+        successions: checkpoints.successions(),
+    })
 }
 
 fn line(value: &impl Serialize) -> Result<Bytes, Problem> {

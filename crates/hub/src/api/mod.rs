@@ -4,11 +4,13 @@
 
 mod access;
 mod blocks;
+mod cleanup;
 mod evaluation;
 mod events;
 pub(crate) mod extract;
 mod findings;
 pub(crate) mod health;
+mod holds;
 pub(crate) mod incidents;
 mod keys;
 mod ledger;
@@ -64,6 +66,8 @@ fn assemble(app: &App) -> (Router<App>, Arc<str>) {
     evaluation::routes(&mut api);
     locations::routes(&mut api);
     operations::routes(&mut api);
+    holds::routes(&mut api);
+    cleanup::routes(&mut api);
     events::routes(&mut api);
     findings::routes(&mut api);
     incidents::routes(&mut api);

@@ -19,7 +19,7 @@ use crate::front::admit;
 use crate::front::pipeline::Visit;
 use crate::permits;
 use crate::problem::Problem;
-use crate::state::{App, DEVICE_COOKIE, SESSION_COOKIE};
+use crate::state::{App, DEVICE_COOKIE, DEVICE_TTL, SESSION_COOKIE};
 
 pub(super) fn routes(api: &mut Api) {
     let proves = "it proves the caller itself";
@@ -210,7 +210,7 @@ pub(crate) fn cookies(app: &App, visit: &Visit, tokens: &Tokens) -> HeaderMap {
     if visit.origin.device.is_none()
         && let Some(value) = app.new_device()
     {
-        put(DEVICE_COOKIE, &value, 365 * 24 * 3600);
+        put(DEVICE_COOKIE, &value, DEVICE_TTL.as_secs());
     }
     headers
 }

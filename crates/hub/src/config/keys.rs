@@ -67,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "tls.cert",
         "",
-        "PEM file with the certificate chain; reloaded on SIGHUP",
+        "PEM file with the certificate chain; read again when it changes, or on SIGHUP",
     ),
     key("tls.key", "", "PEM file with the private key"),
     key(
@@ -154,6 +154,11 @@ pub(super) const KEYS: &[Key] = &[
         "folder of playbooks that replace or join the built-in ones",
     ),
     key(
+        "content.retention",
+        "",
+        "TOML file that says how long what is kept, instead of the built-in one",
+    ),
+    key(
         "hash.threads",
         "0",
         "threads for password hashing; 0 is one per processor",
@@ -215,6 +220,8 @@ pub(super) const NOT_OURS: &[&str] = &[
     "HUB_BIN",
     "HUB_DEPLOY_CONFIG",
     "HUB_BACKUP_CONFIG",
+    "HUB_KEYS_CONFIG",
+    "HUB_CLEANUP_CONFIG",
 ];
 
 impl Key {

@@ -64,6 +64,8 @@ impl std::str::FromStr for ForwardHeader {
 pub struct Database {
     /// For the role `hub_app`; `None` runs the private cluster.
     pub url: Option<SecretString>,
+    /// The file that `url` stands in, if it does; it is read again when it changes.
+    pub url_file: Option<PathBuf>,
     pub owner_url: Option<SecretString>,
     pub pool: u32,
     pub migrate: bool,
@@ -107,6 +109,7 @@ pub enum Exposure {
 pub struct Content {
     pub rules: Option<PathBuf>,
     pub foreign_rules: Option<PathBuf>,
+    pub retention: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -197,6 +200,7 @@ fn build(settings: &mut Settings) -> Option<Config> {
     let content = Content {
         rules: folder(settings, "content.rules"),
         foreign_rules: folder(settings, "content.foreign_rules"),
+        retention: settings.text("content.retention").map(PathBuf::from),
     };
     let threads = settings.whole("hash.threads", 0, 1024);
     let queue = settings.whole("hash.queue", 1, 100_000);
@@ -240,6 +244,7 @@ fn database(settings: &mut Settings) -> Option<Database> {
     }
     Some(Database {
         url: settings.text("database.url").map(SecretString::from),
+        url_file: settings.files.get("database.url").cloned(),
         owner_url: settings.text("database.owner_url").map(SecretString::from),
         pool: u32::try_from(pool?).ok()?,
         migrate: migrate?,

@@ -54,6 +54,8 @@ pub(super) struct Setting {
 pub(super) struct Settings {
     pub(super) by_key: BTreeMap<&'static str, Setting>,
     pub(super) faults: Vec<Fault>,
+    /// The files that secrets came from.
+    pub(super) files: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Settings {
@@ -73,6 +75,7 @@ impl Settings {
         Self {
             by_key,
             faults: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -206,6 +209,7 @@ impl Settings {
             self.wrong(key, source, &why);
             return;
         }
+        self.files.insert(key, path.to_owned());
         match std::fs::read_to_string(path) {
             // Editors and shells end a file with a newline, which is not part of the secret.
             Ok(text) => self.put(key, text.trim_end_matches(['\r', '\n']).to_owned(), source),

@@ -1,6 +1,6 @@
 //! TLS from given files, with certificates that can be exchanged while serving.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -33,6 +33,10 @@ impl Certificates {
         let config = Arc::new(read(&self.files.cert, &self.files.key)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
+    }
+
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        vec![self.files.cert.clone(), self.files.key.clone()]
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {

@@ -16,11 +16,12 @@ use crate::front::access_log;
 use crate::state::App;
 
 /// Starts every worker.
-pub(crate) fn start(app: &App, signer: Arc<dyn Signer>) {
+pub(crate) fn start(app: &App) {
     let crew = &app.crew;
     let hub = app.clone();
     crew.hire("sequencer", move |stop| {
-        let (hub, signer) = (hub.clone(), Arc::clone(&signer));
+        let hub = hub.clone();
+        let signer: Arc<dyn Signer> = hub.keys.checkpoints.clone();
         async move {
             hub.sequencer.run(hub.store.clone(), signer, stop).await;
             Ok(())

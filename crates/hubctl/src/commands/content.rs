@@ -25,6 +25,9 @@ pub(crate) enum Content {
         /// A scenario file of your own; repeat for more.
         #[arg(long, value_name = "FILE")]
         scenario: Vec<PathBuf>,
+        /// A retention policy of your own.
+        #[arg(long, value_name = "FILE")]
+        retention: Option<PathBuf>,
     },
 }
 
@@ -50,12 +53,14 @@ impl Content {
             rules,
             playbooks,
             scenario,
+            retention,
         } = self;
         let mut checked = Checked::default();
         check_rules(&rules, &mut checked);
         check_playbooks(playbooks.as_deref(), &mut checked);
         check_policies(&mut checked);
         check_scenarios(&scenario, &mut checked)?;
+        check_retention(retention.as_deref(), &mut checked);
         let good = checked.faults.is_empty();
         if output.json {
             output.document(&checked)?;
@@ -68,7 +73,7 @@ impl Content {
                 ))?;
             }
             output.line(&format!(
-                "{} rules ({} tests), {} playbooks, {} scenarios, the policies: {}",
+                "{} rules ({} tests), {} playbooks, {} scenarios, the policies, the retention: {}",
                 checked.rules,
                 checked.rule_tests,
                 checked.playbooks,
@@ -94,6 +99,18 @@ fn check_policies(checked: &mut Checked) {
             line: f.line,
             what: f.what,
         }));
+    }
+}
+
+fn check_retention(file: Option<&Path>, checked: &mut Checked) {
+    for one in [None, file] {
+        if let Err(error) = hub_operate::cleanup::Policy::load(one) {
+            checked.faults.push(Fault {
+                file: "retention".into(),
+                line: 0,
+                what: error.to_string(),
+            });
+        }
     }
 }
 

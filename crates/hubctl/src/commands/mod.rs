@@ -2,11 +2,13 @@
 
 pub(crate) mod account;
 pub(crate) mod backup;
+pub(crate) mod cleanup;
 pub(crate) mod content;
 pub(crate) mod deploy;
 pub(crate) mod emulate;
 pub(crate) mod incident;
 pub(crate) mod ingest;
+pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod progress;
 pub(crate) mod release;

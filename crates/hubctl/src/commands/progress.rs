@@ -18,6 +18,14 @@ impl Progress {
         }
         Self(bar)
     }
+
+    /// What it waits for, for as long as nothing else is to be said.
+    pub(crate) fn note(&self, words: &str) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(words.to_owned());
+            bar.tick();
+        }
+    }
 }
 
 impl Drop for Progress {

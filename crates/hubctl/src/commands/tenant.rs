@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hub_base::HumanDuration;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -177,6 +178,16 @@ pub(crate) enum Key {
         #[arg(long, value_name = "FILE")]
         save: PathBuf,
     },
+    /// Make a key that takes another's place, with the same scopes; both are good for a while.
+    Rotate {
+        id: String,
+        /// How long the former one is good yet.
+        #[arg(long, default_value = "24h")]
+        overlap: HumanDuration,
+        /// Where to keep the new key (readable by you only).
+        #[arg(long, value_name = "FILE")]
+        save: PathBuf,
+    },
     /// Revoke an API key at once.
     Revoke { id: String },
 }
@@ -201,6 +212,21 @@ impl Key {
                 kept.keep(&field(&made, "key"))?;
                 let told = json!({"id": field(&made, "id"), "saved": save});
                 said(output, &told, &format!("the key is in {}", save.display()))
+            }
+            Self::Rotate { id, overlap, save } => {
+                let kept = SecretFile::open(&save)?;
+                let path = format!("/api/v2/api-keys/{id}/rotate");
+                let made = client.post(&path, json!({ "overlap": overlap })).await?;
+                kept.keep(&field(&made, "key"))?;
+                let told = json!({"id": field(&made, "id"), "saved": save});
+                let shown = save.display();
+                said(
+                    output,
+                    &told,
+                    &format!(
+                        "the new key is in {shown}; the former one is good for {overlap} more"
+                    ),
+                )
             }
             Self::Revoke { id } => {
                 let body = client

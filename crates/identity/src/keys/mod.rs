@@ -2,6 +2,8 @@
 
 pub(crate) mod repo;
 
+use std::time::Duration;
+
 use hub_base::{ApiKeyId, Timestamp, UserId};
 use hub_store::{Cx, Tx, WriteTx};
 use hub_vault::Secret32;
@@ -55,6 +57,39 @@ pub async fn create(
     tx.commit(acts::api_key_create(id, name, &key.scopes))
         .await?;
     Ok((id, credential::api_key(cx.tenant(), id, &secret)))
+}
+
+/// Makes a key that takes another's place: the same name and scopes, as long-lived as it was to be. The other one is good for
+/// `overlap` more, so that whoever uses it can go over. The caller has checked that it may grant the scopes.
+///
+/// # Errors
+/// [`Error::Unknown`] if there is no such key, or it is revoked or expired.
+pub async fn rotate(cx: &Cx, id: ApiKeyId, overlap: Duration) -> Result<(ApiKeyId, String), Error> {
+    let mut tx = cx.write().await?;
+    let now = tx.now();
+    let former = repo::by_id(&mut tx, id)
+        .await?
+        .filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now))
+        .ok_or(Error::Unknown("API key"))?;
+    let fresh = ApiKeyId::new(&**cx.clock());
+    let secret = Secret32::random()?;
+    let lifetime = former.expires_at.map(|at| at.since(former.created_at));
+    let until = now.plus(overlap);
+    let until = former.expires_at.map_or(until, |at| at.min(until));
+    let key = ApiKey {
+        id: fresh,
+        created_by: cx.principal.user(),
+        created_at: now,
+        expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
+        ..former
+    };
+    repo::insert(&mut tx, &key, &secret.hash()).await?;
+    repo::set_expiry(&mut tx, id, until).await?;
+    tx.record(acts::api_key_expire(id, &key.name, until))
+        .await?;
+    tx.commit(acts::api_key_create(fresh, &key.name, &key.scopes))
+        .await?;
+    Ok((fresh, credential::api_key(cx.tenant(), fresh, &secret)))
 }
 
 /// All keys, newest first, at most 500.

@@ -130,3 +130,14 @@ pub(crate) async fn set_revoked(
     .await?;
     Ok(())
 }
+
+pub(crate) async fn set_expiry(tx: &mut Tx, id: ApiKeyId, at: Timestamp) -> Result<(), Error> {
+    let tenant = tx.tenant().uuid();
+    sqlx::query("update api_key set expires_at = $3 where tenant_id = $1 and id = $2")
+        .bind(tenant)
+        .bind(id.uuid())
+        .bind(at.to_offset())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}

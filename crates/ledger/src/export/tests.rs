@@ -45,6 +45,7 @@ fn export(bodies: &[String]) -> String {
         size: checkpoint.size,
         key: VerifierKey::of(&TestKey::new()).unwrap().to_string(),
         checkpoint: checkpoint.sign(&TestKey::new()).unwrap(),
+        successions: Vec::new(),
     };
     let mut text = serde_json::to_string(&header).unwrap() + "\n";
     for (index, (body, leaf)) in bodies.iter().zip(&leaves).enumerate() {

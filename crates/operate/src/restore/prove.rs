@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use hub_base::{SystemClock, Timestamp};
-use hub_ledger::{Checkpoint, VerifierKey};
+use hub_ledger::Checkpoint;
 use hub_store::survey::{Overseer, Table, Tree};
-use hub_vault::{KeyRing, NoteSigner};
+use hub_vault::{Checkpoints, KeyRing};
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -21,8 +21,6 @@ use crate::smoke;
 
 /// For a hub to come up on it.
 const UP: Duration = Duration::from_mins(2);
-/// The name in the signature line of checkpoints.
-const SIGNER: &str = "security-hub";
 
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -54,7 +52,7 @@ impl Restore<'_> {
         let overseer = self.cluster.overseer()?;
         operation.at("ledgers", "every root computed anew from its entries");
         let heads = overseer.trees().await?;
-        let key = self.keys_open(&heads)?;
+        let keys = self.keys_open(&heads)?;
         let mut proof = Proof::default();
         for head in &heads {
             let written = plan
@@ -62,7 +60,7 @@ impl Restore<'_> {
                 .trees
                 .iter()
                 .find(|tree| tree.tenant == head.tenant);
-            let written = written.map(|tree| told(tree, key.as_ref())).transpose()?;
+            let written = written.map(|tree| told(tree, keys.as_ref())).transpose()?;
             let (ledger, newest) = ledger(&overseer, head, written).await?;
             proof.newest = proof.newest.max(newest);
             proof.ledgers.push(ledger);
@@ -89,26 +87,23 @@ impl Restore<'_> {
         Ok(proof)
     }
 
-    /// The restored ring made the restored signatures; a ring of another hub did not.
-    fn keys_open(&self, heads: &[Tree]) -> Result<Option<VerifierKey>, Error> {
+    /// The restored ring made the restored signatures, with the key of today or one of before; a ring of another hub did not.
+    fn keys_open(&self, heads: &[Tree]) -> Result<Option<Checkpoints>, Error> {
         let path = self.request.into.join("keys.json");
         if !path.exists() {
             return Ok(None);
         }
-        let verifier = |ring: &KeyRing| -> Result<VerifierKey, Error> {
-            let signer = NoteSigner::checkpoints(ring, SIGNER)?;
-            VerifierKey::of(&signer).map_err(|error| Error::NotProven(error.to_string()))
-        };
-        let ours = verifier(&KeyRing::load(&path)?)?;
-        let strange = verifier(&KeyRing::generate(&SystemClock)?)?;
+        let ours = Checkpoints::new(&KeyRing::load(&path)?)?;
+        let strange = Checkpoints::new(&KeyRing::generate(&SystemClock)?)?;
         for head in heads {
-            Checkpoint::open(&head.checkpoint, &ours).map_err(|error| {
-                Error::NotProven(format!(
-                    "the restored keys did not sign the ledger of `{}`: {error}",
+            if !opens(&head.checkpoint, &ours) {
+                return Err(Error::NotProven(format!(
+                    "the restored keys did not sign the ledger of `{}`; if the key was rotated after this backup, its bundle does \
+                     not hold the new one: restore a backup of after the rotation, or to a time before it",
                     head.slug
-                ))
-            })?;
-            if Checkpoint::open(&head.checkpoint, &strange).is_ok() {
+                )));
+            }
+            if opens(&head.checkpoint, &strange) {
                 return Err(Error::NotProven("any key opens it".to_owned()));
             }
         }
@@ -139,15 +134,22 @@ impl Restore<'_> {
     }
 }
 
+fn opens(checkpoint: &str, keys: &Checkpoints) -> bool {
+    let key = keys.key_of(checkpoint);
+    key.is_some_and(|key| Checkpoint::open(checkpoint, &key).is_ok())
+}
+
 /// Size and root that were written down when the backup began. By the signature, where there is a key to check it: what
 /// lies beside a backup could have been changed with it.
-fn told(tree: &Tree, key: Option<&VerifierKey>) -> Result<(u64, String), Error> {
-    let Some(key) = key else {
+fn told(tree: &Tree, keys: Option<&Checkpoints>) -> Result<(u64, String), Error> {
+    let Some(keys) = keys else {
         return Ok((tree.size, tree.root.clone()));
     };
-    let checkpoint = Checkpoint::open(&tree.checkpoint, key).map_err(|error| {
+    let key = keys.key_of(&tree.checkpoint);
+    let checkpoint = key.and_then(|key| Checkpoint::open(&tree.checkpoint, &key).ok());
+    let checkpoint = checkpoint.ok_or_else(|| {
         Error::NotProven(format!(
-            "the checkpoint of `{}` beside the backup is not of the restored keys: {error}",
+            "the checkpoint of `{}` beside the backup is not of the restored keys",
             tree.slug
         ))
     })?;

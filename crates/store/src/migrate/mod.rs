@@ -79,6 +79,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     6 "0006_respond" LosesData;
     7 "0007_operations" LosesData;
     8 "0008_operation_kinds" KeepsData;
+    9 "0009_legal_hold" LosesData;
 };
 
 /// Applies what is missing; returns the names applied. Safe to call from many replicas at once.

@@ -7,6 +7,12 @@ fn clock() -> ManualClock {
     ManualClock::at(Timestamp::from_unix_seconds(1))
 }
 
+/// A new key that signs at once.
+fn rotate(ring: &mut KeyRing, purpose: Purpose) {
+    let id = ring.stage(purpose, &clock()).unwrap();
+    ring.promote(&id).unwrap();
+}
+
 #[test]
 fn a_ring_is_made_once_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +129,7 @@ fn two_primary_keys_for_one_purpose_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");
     let mut ring = KeyRing::generate(&clock()).unwrap();
-    ring.rotate(Purpose::Device, &clock()).unwrap();
+    rotate(&mut ring, Purpose::Device);
     ring.save(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(
@@ -161,7 +167,7 @@ fn saving_over_a_ring_keeps_it_closed_to_others() {
     let path = folder.path().join("keys.json");
     let mut ring = KeyRing::load_or_create(&path, &clock()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    ring.rotate(Purpose::Checkpoint, &clock()).unwrap();
+    rotate(&mut ring, Purpose::Checkpoint);
     ring.save(&path).unwrap();
     let read = KeyRing::load(&path).unwrap();
     assert_eq!(format!("{read:?}"), format!("{ring:?}"));
@@ -188,7 +194,7 @@ fn a_file_that_cannot_be_written_is_an_error() {
 fn a_device_cookie_outlives_a_rotation() {
     let mut ring = KeyRing::generate(&clock()).unwrap();
     let tag = ring.device_tag("d1").unwrap();
-    ring.rotate(Purpose::Device, &clock()).unwrap();
+    rotate(&mut ring, Purpose::Device);
     assert!(ring.device_tag_verifies("d1", &tag));
     assert_ne!(ring.device_tag("d1").unwrap(), tag);
 }
@@ -207,4 +213,79 @@ fn device_tags_verify_only_for_their_text() {
     assert!(ring.device_tag_verifies("d1", &tag));
     assert!(!ring.device_tag_verifies("d2", &tag));
     assert!(!ring.device_tag_verifies("d1", "zz"));
+}
+
+#[test]
+fn the_key_that_signs_cannot_go_and_a_strange_one_cannot_sign() {
+    let mut ring = KeyRing::generate(&clock()).unwrap();
+    let signs = ring.primary(Purpose::Device).unwrap().id.clone();
+    let before = ring.info();
+    assert!(matches!(ring.remove(&signs), Err(Error::Signs(id)) if id == signs));
+    assert!(matches!(ring.promote("strange"), Err(Error::NoKey(_))));
+    ring.remove("strange").unwrap();
+    ring.promote(&signs).unwrap();
+    assert_eq!(ring.info(), before);
+}
+
+#[test]
+fn every_step_of_a_rotation_is_read_back_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let mut ring = KeyRing::load_or_create(&path, &clock()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+    for &purpose in Purpose::SERVER {
+        let former = ring.primary(purpose).unwrap().id.clone();
+        let fresh = ring.stage(purpose, &clock()).unwrap();
+        for step in 0..3 {
+            match step {
+                0 => {}
+                1 => ring.promote(&fresh).unwrap(),
+                _ => ring.remove(&former).unwrap(),
+            }
+            ring.save(&path).unwrap();
+            let read = KeyRing::load_mounted(&path).unwrap();
+            assert_eq!(read.info(), ring.info());
+            assert_eq!(read.successions(), ring.successions());
+        }
+    }
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o440, "whoever could read it still can");
+}
+
+#[test]
+fn an_old_checkpoint_is_checked_when_its_key_is_gone() {
+    use hub_ledger::{Checkpoint, Hash};
+    let mut ring = KeyRing::generate(&clock()).unwrap();
+    let checkpoints = crate::Checkpoints::new(&ring).unwrap();
+    let first = checkpoints.key().unwrap();
+    let checkpoint = Checkpoint {
+        origin: "security-hub/test".to_owned(),
+        size: 1,
+        root: Hash([1; 32]),
+    };
+    let old = checkpoint.sign(&checkpoints).unwrap();
+    for _ in 0..2 {
+        let former = ring.primary(Purpose::Checkpoint).unwrap().id.clone();
+        rotate(&mut ring, Purpose::Checkpoint);
+        ring.remove(&former).unwrap();
+        checkpoints.renew(&ring).unwrap();
+    }
+    let now = checkpoints.key().unwrap();
+    assert_eq!(checkpoints.key_of(&old), Some(first.clone()));
+    let new = checkpoint.sign(&checkpoints).unwrap();
+    assert_eq!(checkpoints.key_of(&new), Some(now.clone()));
+    let words = checkpoints.successions();
+    assert!(hub_ledger::succession::leads(&first, &now, &words));
+    assert!(!hub_ledger::succession::leads(&now, &first, &words));
+}
+
+#[test]
+fn a_ring_with_a_forged_succession_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let mut ring = KeyRing::load_or_create(&path, &clock()).unwrap();
+    rotate(&mut ring, Purpose::Checkpoint);
+    ring.successions[0] = ring.successions[0].replace('+', "-");
+    ring.save(&path).unwrap();
+    assert!(matches!(KeyRing::load(&path), Err(Error::Damaged { .. })));
 }

@@ -131,6 +131,49 @@ async fn a_dropped_table_is_back_as_it_was_the_minute_before() {
     site.done(&["drill"]).await;
 }
 
+/// A bundle of before a rotation lacks the key that signs today: that is said; and one of after it proves what the former signed.
+#[tokio::test]
+async fn a_ledger_that_two_keys_signed_is_proven_by_a_backup_of_after_the_rotation() {
+    if !installed("a_ledger_that_two_keys_signed_is_proven_by_a_backup_of_after_the_rotation") {
+        return;
+    }
+    let site = Site::new().await;
+    let key = first_backup(&site).await;
+    let hub = site.hub.as_ref().unwrap().url.clone();
+    let ring = site.data().join("keys.json").display().to_string();
+    let config = site.path("keys.toml");
+    let text = format!("state = \"rotation\"\nservers = [\"{hub}\"]\n[ring]\nfile = \"{ring}\"\n");
+    std::fs::write(&config, text).unwrap();
+    let said = site
+        .done(&[
+            "keys",
+            "rotate",
+            "checkpoint-signing",
+            "--config",
+            config.to_str().unwrap(),
+        ])
+        .await;
+    assert!(said.contains("back up now"), "{said}");
+    site.person("after").await;
+    site.archived().await;
+    let (early, into) = (site.path("early"), site.path("later"));
+    let to = |folder: &std::path::Path| {
+        let folder = folder.display().to_string();
+        ["restore", "--into", &folder, "--recovery-key", &key].map(str::to_owned)
+    };
+    let words = to(&early);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    site.refused(&words, "if the key was rotated after this backup")
+        .await;
+    site.done(&["backup", "run", "--type", "incr"]).await;
+    let words = to(&into);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let told = site.json(&words).await;
+    assert!(entries(&told["proof"], "acme") > 0, "{told}");
+    let (_hub, owner) = on(&into).await;
+    assert_eq!(people(&owner).await, ["ada", "after"]);
+}
+
 #[tokio::test]
 async fn an_entry_is_the_last_one_that_is_restored() {
     if !installed("an_entry_is_the_last_one_that_is_restored") {

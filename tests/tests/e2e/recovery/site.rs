@@ -32,7 +32,7 @@ impl Site {
         let operator = nobody.signed_in("system", "root").await;
         make_tenant(&operator, "acme").await;
         let owner = nobody.signed_in("acme", "ada").await;
-        let key = json!({"name": "backup", "scopes": ["operations.record"]});
+        let key = json!({"name": "backup", "scopes": ["operations.record", "health.read"]});
         let key = operator.post("/api/v2/api-keys", key).await;
         let key = key.expect(201).text("key").to_owned();
         Self {
@@ -56,7 +56,7 @@ impl Site {
     pub(super) async fn hubctl(&self, words: &[&str]) -> Output {
         let mut command = Command::new(binary());
         command.args(words);
-        if !words.contains(&"--repository") {
+        if !words.contains(&"--repository") && words[0] != "keys" {
             command.arg("--data-dir").arg(self.data());
         }
         let url = self
