@@ -227,7 +227,8 @@ impl Site {
     /// Has the database forget the migrations that are newer than this one.
     pub(super) fn take_back(&self, to: &str) {
         let done = Command::new(hub_testkit::hub::binary().unwrap())
-            .args(["migrate", "--revert", to])
+            .args(["migrate", "--revert", to, "--snapshot"])
+            .arg(self.at("before.dump"))
             .env("DATABASE_URL", &self.database.url_app)
             .env("HUB_DATABASE_OWNER_URL", &self.database.url_owner)
             .env("HUB_DATA_DIR", self.at("data"))
