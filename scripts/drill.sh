@@ -61,16 +61,17 @@ for number in range(int(sys.argv[1])):
 PYTHON
 }
 size() { du -sm --apparent-size "$HUB_DATA_DIR/postgres/data/base" | cut -f1; }
-lines 40000 > "$out/lines.ndjson"
 while [ "$(size)" -lt "$megabytes" ]; do
+  # New ones each time: what was taken once is not taken again.
+  lines 40000 > "$out/lines.ndjson"
   "$hubctl" --token-file "$out/load.key" ingest --format json --source drill/load "$out/lines.ndjson" > /dev/null
   printf '  %s MiB\n' "$(size)"
 done
 
 say "Backup while it works, and plain pg_basebackup for comparison"
-lines 200 > "$out/few.ndjson"
 keep_loading() {
   while :; do
+    lines 200 > "$out/few.ndjson"
     "$hubctl" --token-file "$out/load.key" ingest --format json --source drill/load "$out/few.ndjson" > /dev/null || true
   done
 }
