@@ -25,4 +25,5 @@ else
   cosign verify --certificate-identity "${COSIGN_IDENTITY:?who signs images}" --certificate-oidc-issuer "${COSIGN_ISSUER:?}" \
     --annotations "commit=$commit" "$IMAGE" >/dev/null
 fi
-hubctl release seal "$out" --named "$version" --commit "$commit" --key "$RELEASE_KEY"
+hubctl release seal "$out" --named "$version" --commit "$commit" --committed "$(git log -1 --format=%cI "$commit")" \
+  --key "$RELEASE_KEY"

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use hub_base::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,6 +28,11 @@ struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result {
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +64,7 @@ struct All {
     rounds: Family<Work, Counter>,
     hashes_waiting: Gauge,
     blocked_addresses: Gauge,
+    operations: Family<Operation, Gauge>,
 }
 
 /// A request that waits for its answer's head, for as long as this is kept.
@@ -93,6 +100,7 @@ impl Metrics {
             rounds: Family::default(),
             hashes_waiting: Gauge::default(),
             blocked_addresses: Gauge::default(),
+            operations: Family::default(),
         };
         register(&mut all);
         Self(Arc::new(all))
@@ -196,6 +204,14 @@ impl Metrics {
             .blocked_addresses
             .set(i64::try_from(blocked).unwrap_or(i64::MAX));
     }
+
+    /// When an operation of each kind last went well.
+    pub(crate) fn operations(&self, newest: &[(&'static str, Timestamp)]) {
+        for &(kind, ended) in newest {
+            let gauge = self.0.operations.get_or_create(&Operation { kind });
+            gauge.set(ended.unix_seconds());
+        }
+    }
 }
 
 /// The methods that routes have; whatever else is sent is counted together.
@@ -286,5 +302,10 @@ fn register(all: &mut All) {
         "blocked_addresses",
         "Address blocks in force",
         all.blocked_addresses.clone(),
+    );
+    registry.register(
+        "operation_done_timestamp_seconds",
+        "When an operation of this kind last went well",
+        all.operations.clone(),
     );
 }

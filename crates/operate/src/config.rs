@@ -61,6 +61,9 @@ impl Config {
         if let Some(approval) = &mut config.gates.approval {
             approval.rebase(&base);
         }
+        if let Some(backup) = &mut config.gates.backup {
+            backup.rebase(&base);
+        }
         if let Some(local) = &mut config.local {
             local.rebase(&base);
         }

@@ -1,46 +1,70 @@
-//! The four DORA figures, from what was done: how often, how quickly, how often badly, how quickly mended.
+//! The four DORA figures, from what the ledger has of deploys: how often, how quickly, how often badly, how quickly mended.
 
 use std::fmt;
 
 use hub_base::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::deploy::Journey;
+use crate::operation::Record;
+
+/// The last step of each deploy, with the figures of the whole.
+pub const END: &str = "end";
 
 /// Figures of the last 30 days.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dora {
     /// Deploys that were begun.
     pub deploys: usize,
-    /// Of them, those that were taken back, or that a rollback followed.
+    /// Of them, those that were taken back, by themselves or later by a rollback.
     pub failed: usize,
     /// Deploys a day.
     pub frequency: f64,
     /// Fraction.
     pub change_failure_rate: f64,
-    /// Median seconds from the build to the end of its deploy; `None` if no manifest said when it was built.
+    /// Median seconds from the commit (or the build, whichever the manifest tells) to the end of its deploy.
     pub lead_time_s: Option<u64>,
-    /// Median seconds from the beginning of a failed deploy to its end.
+    /// Median seconds from the first request that a bad release could get until another one had all of them again.
     pub time_to_restore_s: Option<u64>,
 }
 
-const DAYS: u64 = 30;
+/// What the figures are of.
+pub const DAYS: u64 = 30;
 
-/// The figures as of `now`.
-pub fn figures(history: &[Journey], now: Timestamp) -> Dora {
-    let since = now.minus(std::time::Duration::from_hours(24 * DAYS));
-    let recent: Vec<&Journey> = history.iter().filter(|one| one.began >= since).collect();
-    let deploys = recent.iter().filter(|one| one.kind == "deploy").count();
-    let is_bad = |one: &&&Journey| one.back.is_some() || one.kind == "rollback";
-    let failed = recent.iter().filter(is_bad).count();
-    let restored = recent
-        .iter()
-        .filter(is_bad)
-        .filter_map(|one| seconds(one.began, one.ended?));
-    let led = recent
-        .iter()
-        .filter(|one| one.kind == "deploy" && one.back.is_none())
-        .filter_map(|one| seconds(one.built?, one.ended?));
+/// When the figures' time begins.
+pub fn since(now: Timestamp) -> Timestamp {
+    now.minus(std::time::Duration::from_hours(24 * DAYS))
+}
+
+/// The figures as of `now`, of operations in any order.
+pub fn figures(history: &[Record], now: Timestamp) -> Dora {
+    let since = since(now);
+    let mut recent: Vec<&Record> = history.iter().filter(|one| one.began >= since).collect();
+    recent.sort_by_key(|one| one.began);
+    let (mut deploys, mut failed) = (0, 0);
+    let (mut led, mut restored) = (Vec::new(), Vec::new());
+    // The deploy that brought in what runs.
+    let mut running: Option<&Record> = None;
+    for one in recent {
+        match (one.kind.as_str(), one.outcome.as_str()) {
+            ("deploy", "deployed") => {
+                deploys += 1;
+                led.extend(built(one).and_then(|built| seconds(built, one.ended)));
+                running = Some(one);
+            }
+            ("deploy", _) => {
+                deploys += 1;
+                failed += 1;
+                restored.extend(first_request(one).and_then(|at| seconds(at, one.ended)));
+            }
+            ("rollback", "deployed") => {
+                if let Some(bad) = running.take() {
+                    failed += 1;
+                    restored.extend(first_request(bad).and_then(|at| seconds(at, one.ended)));
+                }
+            }
+            _ => {}
+        }
+    }
     Dora {
         deploys,
         failed,
@@ -50,9 +74,28 @@ pub fn figures(history: &[Journey], now: Timestamp) -> Dora {
         } else {
             failed as f64 / deploys as f64
         },
-        lead_time_s: median(led.collect()),
-        time_to_restore_s: median(restored.collect()),
+        lead_time_s: median(led),
+        time_to_restore_s: median(restored),
     }
+}
+
+fn built(record: &Record) -> Option<Timestamp> {
+    let end = record.steps.iter().rfind(|step| step.step == END)?;
+    end.figures.get("built")?.as_str()?.parse().ok()
+}
+
+/// When it got its first share of the traffic; nobody was hurt by one that never did.
+fn first_request(record: &Record) -> Option<Timestamp> {
+    let shifted = record.steps.iter().find(|step| step.step == "share");
+    if let Some(step) = shifted {
+        return Some(
+            step.at
+                .minus(std::time::Duration::from_millis(step.took_ms)),
+        );
+    }
+    // Taken back within its first share: that step never ended, the one before it did.
+    let smoked = record.steps.iter().find(|step| step.step == "smoke")?;
+    Some(smoked.at)
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> Option<u64> {
@@ -78,5 +121,74 @@ impl fmt::Display for Dora {
             100.0 * self.change_failure_rate,
             span(self.time_to_restore_s)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_base::{OperationId, SystemClock};
+    use serde_json::json;
+
+    use super::*;
+    use crate::operation::Entry;
+
+    const NOW: i64 = 1_763_892_000;
+
+    /// Its steps as `(name, seconds after it began)`; each took 5 s.
+    fn record(kind: &str, outcome: &str, began: i64, steps: &[(&str, i64)]) -> Record {
+        let at = |seconds| Timestamp::from_unix_seconds(NOW + began + seconds);
+        let built = at(-600);
+        let step = |&(step, after): &(&str, i64)| Entry {
+            at: at(after),
+            step: step.to_owned(),
+            said: String::new(),
+            took_ms: 5000,
+            figures: if step == END {
+                json!({ "built": built })
+            } else {
+                json!(null)
+            },
+        };
+        Record {
+            id: OperationId::new(&SystemClock),
+            kind: kind.to_owned(),
+            subject: "1.0.0".to_owned(),
+            outcome: outcome.to_owned(),
+            why: None,
+            began: at(0),
+            ended: at(steps.last().map_or(0, |last| last.1)),
+            steps: steps.iter().map(step).collect(),
+        }
+    }
+
+    #[test]
+    fn each_figure_is_of_what_was_done() {
+        let whole = [("smoke", 10), ("share", 20), ("bake", 90), (END, 100)];
+        let history = [
+            // In any order. Too long ago:
+            record("deploy", "rolled_back", -31 * 86400, &whole),
+            record("deploy", "deployed", -5000, &whole),
+            // Taken back 30 s after its first request; one that never got any hurt nobody.
+            record(
+                "deploy",
+                "rolled_back",
+                -4000,
+                &[("smoke", 10), ("roll_back", 40), (END, 40)],
+            ),
+            record("deploy", "rolled_back", -3900, &[("start", 10), (END, 12)]),
+            // Bad, found out by people: gone back 1,000 s after it began, which was 985 s after its first request.
+            record("rollback", "deployed", -1000, &[("share", 5), (END, 10)]),
+            record("deploy", "deployed", -2000, &whole),
+            // What is no deploy is none.
+            record("backup", "failed", -100, &[]),
+            record("rollback", "rolled_back", -90, &[(END, 1)]),
+        ];
+        let now = Timestamp::from_unix_seconds(NOW);
+        let dora = figures(&history, now);
+        assert_eq!((dora.deploys, dora.failed), (4, 3));
+        assert!((dora.change_failure_rate - 0.75).abs() < 1e-9);
+        assert_eq!(dora.lead_time_s, Some(700));
+        assert_eq!(dora.time_to_restore_s, Some(995));
+        assert_eq!(figures(&[], now).time_to_restore_s, None);
     }
 }

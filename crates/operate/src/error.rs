@@ -42,6 +42,8 @@ pub enum Error {
     Migrations(String),
     #[error("nothing to go back to: {0}")]
     NoWayBack(&'static str),
+    #[error("{0} never had all the traffic here: bring it in with `hubctl deploy`")]
+    NeverRan(String),
     #[error("the configuration says nothing of it: [{0}] is missing")]
     Unconfigured(&'static str),
     #[error("there is no hold {0}")]
@@ -105,6 +107,7 @@ impl Error {
             | Self::Stuck(..)
             | Self::Migrations(_)
             | Self::NoWayBack(_)
+            | Self::NeverRan(_)
             | Self::TooEarly(_)
             | Self::Backup(_) => ErrorKind::Conflict,
             Self::Unsettled(_)

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -170,7 +170,15 @@ impl OperationLog {
     /// # Errors
     /// [`Error::File`].
     pub fn all(&self) -> Result<Vec<Record>, Error> {
-        let text = read(&self.dir.join(LOG))?;
+        Self::look(&self.dir)
+    }
+
+    /// The same of a folder that somebody else writes; nothing if there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn look(dir: &Path) -> Result<Vec<Record>, Error> {
+        let text = read(&dir.join(LOG))?;
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.filter_map(Result::ok).collect())
     }
@@ -214,15 +222,48 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
     }
 }
 
-/// Durably.
+/// Durably. A line that was cut off before (a full disk) is ended first, so that it spoils no other.
 pub(crate) fn append(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut options = File::options();
     let mut file = options
         .append(true)
+        .read(true)
         .create(true)
         .open(path)
         .map_err(fault(path, "written"))?;
-    file.write_all(bytes)
+    let torn = is_torn(&mut file).map_err(fault(path, "read"))?;
+    let bytes = if torn {
+        [b"\n", bytes].concat()
+    } else {
+        bytes.to_vec()
+    };
+    file.write_all(&bytes)
         .and_then(|()| file.sync_all())
         .map_err(fault(path, "written"))
+}
+
+/// Whether its last line has no end.
+fn is_torn(file: &mut File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        append(&path, b"one\n").unwrap();
+        append(&path, b"tw").unwrap();
+        append(&path, b"three\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "one\ntw\nthree\n");
+    }
 }

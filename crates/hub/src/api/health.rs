@@ -1,5 +1,6 @@
 //! Is it alive, is it ready, how are its parts, what has it counted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -7,8 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use hub_access::Action;
-use hub_base::TenantId;
+use hub_base::{TenantId, Timestamp};
 use hub_identity::sessions::ACCESS_TOKEN_TTL;
+use hub_operate::records;
 use hub_store::sequence;
 use hub_vault::{KeyInfo, Purpose};
 use serde_json::json;
@@ -142,11 +144,30 @@ async fn metrics(State(app): State<App>) -> Response {
     if let Ok((entries, waiting)) = ledger(&app).await {
         app.metrics.ledger(entries, waiting);
     }
+    match operations(&app).await {
+        Ok(newest) => app.metrics.operations(&newest),
+        Err(error) => tracing::debug!(
+            error = hub_base::chain(&error),
+            "what was done was not asked for"
+        ),
+    }
     (
         [(CONTENT_TYPE, hub_telemetry::metrics::MEDIA_TYPE)],
         app.metrics.print(),
     )
         .into_response()
+}
+
+/// When an operation of each kind last went well, in any tenant: operations are told to one of them.
+async fn operations(app: &App) -> Result<Vec<(&'static str, Timestamp)>, hub_operate::Error> {
+    let mut newest: BTreeMap<&'static str, Timestamp> = BTreeMap::new();
+    for tenant in app.store.tenants().await? {
+        for (kind, ended) in records::newest(&mut *app.store.read(tenant).await?).await? {
+            let known = newest.entry(kind).or_insert(ended);
+            *known = ended.max(*known);
+        }
+    }
+    Ok(newest.into_iter().collect())
 }
 
 async fn ledger(app: &App) -> Result<(u64, i64), hub_store::Error> {

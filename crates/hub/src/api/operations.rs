@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use hub_access::Action;
 use hub_base::{OperationId, Timestamp};
 use hub_operate::deploy::Entry;
+use hub_operate::dora::Dora;
 use hub_operate::records::{self, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub(super) fn routes(api: &mut Api) {
         list,
     )
     .gives::<List<OperationView>>(StatusCode::OK);
+    api.at(
+        Method::GET,
+        "/api/v2/operations/dora",
+        (
+            Action::OperationsRead,
+            "The four DORA figures of the last 30 days, from the deploys in the ledger",
+        ),
+        dora,
+    )
+    .gives::<DoraView>(StatusCode::OK);
     api.at(
         Method::POST,
         "/api/v2/operations",
@@ -67,6 +78,35 @@ struct StepView {
     took_ms: u64,
     #[serde(default)]
     figures: Value,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct DoraView {
+    /// Deploys that were begun.
+    deploys: usize,
+    /// Of them, those that were taken back, by themselves or later by a rollback.
+    failed: usize,
+    /// Deploys a day.
+    frequency: f64,
+    /// Fraction.
+    change_failure_rate: f64,
+    /// Median seconds from commit to production.
+    lead_time_s: Option<u64>,
+    /// Median seconds from a bad release's first request until another one had all of them again.
+    time_to_restore_s: Option<u64>,
+}
+
+impl From<Dora> for DoraView {
+    fn from(dora: Dora) -> Self {
+        Self {
+            deploys: dora.deploys,
+            failed: dora.failed,
+            frequency: dora.frequency,
+            change_failure_rate: dora.change_failure_rate,
+            lead_time_s: dora.lead_time_s,
+            time_to_restore_s: dora.time_to_restore_s,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -123,6 +163,11 @@ async fn list(Caller(cx): Caller) -> Reply<List<OperationView>> {
     let records = records::list(&mut *cx.read().await?, SHOWN).await?;
     let views = records.into_iter().map(OperationView::from);
     Ok(Json(List::whole(views)))
+}
+
+async fn dora(Caller(cx): Caller) -> Reply<DoraView> {
+    let dora = records::dora(&mut *cx.read().await?).await?;
+    Ok(Json(dora.into()))
 }
 
 async fn record(Caller(cx): Caller, Given(told): Given<OperationView>) -> Reply<Recorded> {

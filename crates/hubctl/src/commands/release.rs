@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use hub_base::{Clock as _, SystemClock};
+use hub_base::{Clock as _, SystemClock, Timestamp};
 use hub_ledger::VerifierKey;
 use hub_operate::deploy::approval;
 use hub_operate::release::{self, Facts, Release as Opened};
@@ -50,6 +50,9 @@ pub(crate) enum Release {
         /// The commit it was built from.
         #[arg(long)]
         commit: String,
+        /// When that was committed (`git log -1 --format=%cI`), RFC 3339: the lead time is counted from it. Without it, now.
+        #[arg(long, value_name = "TIME")]
+        committed: Option<Timestamp>,
         /// File with the signing key, as `release key` made it.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
@@ -81,12 +84,13 @@ impl Release {
                 dir,
                 named,
                 commit,
+                committed,
                 key,
             } => {
                 let facts = Facts {
                     version: named,
                     commit,
-                    built: SystemClock.now(),
+                    built: committed.unwrap_or_else(|| SystemClock.now()),
                 };
                 release::seal(&dir, &facts, &signer(&key, SIGNER)?)?;
                 said(output, &Opened::open(&dir, None)?, "sealed")

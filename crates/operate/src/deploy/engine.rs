@@ -18,6 +18,7 @@ use super::{
     Check, Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Standing,
     Target, Verdict,
 };
+use crate::dora;
 use crate::error::Error;
 use crate::release::Release;
 
@@ -43,7 +44,7 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn is_deployed(&self) -> bool {
-        self.journey.outcome.as_deref() == Some("deployed")
+        self.journey.is_deployed()
     }
 }
 
@@ -367,7 +368,8 @@ impl<T: Target> Engine<'_, T> {
             back = Some(began.elapsed());
         }
         self.target.stop(colour, self.policy.drain).await?;
-        let entry = self.entry("roll_back", why.to_owned(), began, Value::Null);
+        let figures = json!({"back_ms": back.map(millis)});
+        let entry = self.entry("roll_back", why.to_owned(), began, figures);
         self.observer.did(&entry);
         journey.entries.push(entry);
         self.journal.keep(journey)?;
@@ -397,12 +399,21 @@ impl<T: Target> Engine<'_, T> {
         let is_back = journey.back.is_some();
         journey.outcome = Some(if is_back { "rolled_back" } else { "deployed" }.to_owned());
         journey.ended = Some(self.clock.now());
+        let (word, total) = (journey.outcome.clone().unwrap_or_default(), began.elapsed());
+        let figures = json!({
+            "built": journey.built, "switch_ms": switch.map(millis), "back_ms": back.map(millis),
+            "total_ms": millis(total),
+        });
+        let said = format!("{word} after {:.1} s", total.as_secs_f64());
+        journey
+            .entries
+            .push(self.entry(dora::END, said, began, figures));
         self.journal.finish(&journey)?;
         Ok(Outcome {
             journey,
             switch_ms: switch.map(millis),
             back_ms: back.map(millis),
-            total_ms: millis(began.elapsed()),
+            total_ms: millis(total),
         })
     }
 

@@ -29,7 +29,7 @@ pub struct Gates {
     pub migrations: bool,
     /// Who must have agreed.
     pub approval: Option<Approval>,
-    /// How old the newest backup may be.
+    /// How old the newest backup may be, and when one was last proven.
     pub backup: Option<Backup>,
     /// What must be left of the error budget.
     pub budget: Option<Budget>,
@@ -57,10 +57,10 @@ pub struct Check {
 impl Gates {
     /// What is wrong with the demands themselves.
     pub fn faults(&self) -> Vec<String> {
-        self.approval
-            .as_ref()
-            .map(Approval::faults)
-            .unwrap_or_default()
+        let approval = self.approval.as_ref().map(Approval::faults);
+        let backup = self.backup.as_ref().map(Backup::faults);
+        let both = approval.into_iter().chain(backup);
+        both.flatten().collect()
     }
 
     /// All gates, those that ask others included; in the order in which people read them.
@@ -71,34 +71,42 @@ impl Gates {
         state: &Path,
         now: Timestamp,
     ) -> Vec<Check> {
-        let mut checks = self.check_here(release, standing, state, now);
-        if let Some(backup) = &self.backup {
-            checks.push(backup.check(now).await);
-        }
-        if let Some(budget) = &self.budget {
-            checks.push(budget.check().await);
-        }
+        let mut checks = self.of_release(release, now);
+        checks.extend(self.of_place(standing, state));
+        checks.extend(self.of_others(release, now).await);
         checks
     }
 
-    fn check_here(
-        &self,
-        release: &Release,
-        standing: &[Standing; 2],
-        state: &Path,
-        now: Timestamp,
-    ) -> Vec<Check> {
-        let mut checks = vec![
+    /// Those that a change of the database alone must pass: nothing is started for it, but it changes what runs.
+    pub async fn check_migration(&self, release: &Release, now: Timestamp) -> Vec<Check> {
+        let mut checks = self.of_release(release, now);
+        checks.extend(self.of_others(release, now).await);
+        checks
+    }
+
+    fn of_release(&self, release: &Release, now: Timestamp) -> Vec<Check> {
+        vec![
             self.signature(release),
             self.materials(release),
             self.scan(release),
             self.thaw(now),
-            self.room(state),
-            self.memory(),
-            health(standing),
-        ];
+        ]
+    }
+
+    fn of_place(&self, standing: &[Standing; 2], state: &Path) -> Vec<Check> {
+        vec![self.room(state), self.memory(), health(standing)]
+    }
+
+    async fn of_others(&self, release: &Release, now: Timestamp) -> Vec<Check> {
+        let mut checks = Vec::new();
         if let Some(approval) = &self.approval {
             checks.push(approval.check(&release.dir, now));
+        }
+        if let Some(backup) = &self.backup {
+            checks.extend(backup.check(now).await);
+        }
+        if let Some(budget) = &self.budget {
+            checks.push(budget.check().await);
         }
         checks
     }
@@ -251,7 +259,8 @@ mod tests {
 
     fn failing(gates: &Gates, release: &Release, standing: &[Standing; 2]) -> Vec<&'static str> {
         let now = "2026-12-24T12:00:00Z".parse().unwrap();
-        let checks = gates.check_here(release, standing, Path::new("/"), now);
+        let mut checks = gates.of_release(release, now);
+        checks.extend(gates.of_place(standing, Path::new("/")));
         assert_eq!(checks.len(), 7);
         let failing = checks.into_iter().filter(|check| !check.holds);
         failing.map(|check| check.gate).collect()

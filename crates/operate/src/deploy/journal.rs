@@ -61,7 +61,7 @@ pub struct Journey {
     pub kind: String,
     pub began: Timestamp,
     pub to: Held,
-    /// When `to` was built, if its manifest says so.
+    /// When the change in `to` was committed, or it was built, if its manifest says so.
     pub built: Option<Timestamp>,
     pub colour: Colour,
     /// What ran before, at the other colour; `None` at the first deploy.
@@ -82,6 +82,11 @@ impl Journey {
     /// Whether it returns to a release that was kept: only `hubctl rollback` goes on with it.
     pub fn is_rollback(&self) -> bool {
         self.kind == ROLLBACK
+    }
+
+    /// Whether it brought its release all the traffic, to stay.
+    pub fn is_deployed(&self) -> bool {
+        self.outcome.as_deref() == Some("deployed")
     }
 
     /// Whether it can be gone on with to that release: it is the same, and it is not on its way back.

@@ -6,6 +6,7 @@ mod engine;
 mod gates;
 mod journal;
 mod judge;
+pub mod kept;
 pub mod migrations;
 mod outside;
 mod policy;

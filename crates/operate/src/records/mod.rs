@@ -5,11 +5,13 @@
 
 mod repo;
 
+use hub_base::Timestamp;
 use hub_events::{Act, Class, Outcome, Subject};
 use hub_store::{Cx, Tx};
 use serde_json::Value;
 
 use crate::deploy::Journey;
+use crate::dora::{self, Dora};
 use crate::error::Error;
 use crate::operation::Entry;
 pub use crate::operation::Record;
@@ -134,6 +136,29 @@ fn act(operation: &'static str, record: &Record, step: Option<&Entry>) -> Act {
 /// [`Error::Inconsistent`] if a row does not parse, [`Error::Store`].
 pub async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Record>, Error> {
     repo::list(tx, limit).await
+}
+
+/// When an operation of each kind last went well.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn newest(tx: &mut Tx) -> Result<Vec<(&'static str, Timestamp)>, Error> {
+    let newest = repo::newest(tx).await?;
+    let known = |name: &str| KINDS.iter().find(|kind| **kind == name).copied();
+    let newest = newest.into_iter();
+    Ok(newest
+        .filter_map(|(kind, ended)| Some((known(&kind)?, ended)))
+        .collect())
+}
+
+/// The DORA figures of the deploys that the ledger has.
+///
+/// # Errors
+/// As [`list`].
+pub async fn dora(tx: &mut Tx) -> Result<Dora, Error> {
+    let now = tx.now();
+    let deploys = repo::deploys(tx, dora::since(now)).await?;
+    Ok(dora::figures(&deploys, now))
 }
 
 #[cfg(test)]

@@ -74,3 +74,36 @@ pub(super) async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Record>, Error> 
     .map_err(hub_store::Error::from)?;
     rows.into_iter().map(read).collect()
 }
+
+/// Deploys and rollbacks that began at `since` or later.
+pub(super) async fn deploys(tx: &mut Tx, since: Timestamp) -> Result<Vec<Record>, Error> {
+    let tenant = tx.tenant().uuid();
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, kind, subject, outcome, why, began_at, ended_at, steps from operation
+         where tenant_id = $1 and began_at >= $2 and kind in ('deploy', 'rollback')
+         order by began_at, id",
+    )
+    .bind(tenant)
+    .bind(since.to_offset())
+    .fetch_all(tx.conn())
+    .await
+    .map_err(hub_store::Error::from)?;
+    rows.into_iter().map(read).collect()
+}
+
+/// When an operation of each kind last went well.
+pub(super) async fn newest(tx: &mut Tx) -> Result<Vec<(String, Timestamp)>, Error> {
+    let tenant = tx.tenant().uuid();
+    let rows: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+        "select kind, max(ended_at) from operation
+         where tenant_id = $1 and outcome in ('deployed', 'done') group by kind",
+    )
+    .bind(tenant)
+    .fetch_all(tx.conn())
+    .await
+    .map_err(hub_store::Error::from)?;
+    let newest = rows.into_iter();
+    Ok(newest
+        .map(|(kind, ended)| (kind, Timestamp::from_offset(ended)))
+        .collect())
+}

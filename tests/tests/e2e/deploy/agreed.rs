@@ -106,6 +106,14 @@ async fn two_people_agree_first_and_who_should_know_is_told_whole_machine() {
         (1, &json!(false)),
         "{told}"
     );
+    // Its migrations alone are a change of production, too.
+    let alone = ["migrate", "--release", release.to_str().unwrap()];
+    let (code, told) = site.run(&alone).await;
+    assert_eq!(
+        (code, &gate(&told, "approval")["holds"]),
+        (1, &json!(false)),
+        "{told}"
+    );
     agree(&site, &release, "ada", "production");
     agree(&site, &release, "ben", "staging");
     let (code, told) = site.deploy(&release).await;
@@ -119,6 +127,8 @@ async fn two_people_agree_first_and_who_should_know_is_told_whole_machine() {
     assert!(told_slack.lock().unwrap().is_empty());
 
     agree(&site, &release, "ben", "production");
+    let (code, said) = site.run(&alone).await;
+    assert_eq!(code, 0, "{said}");
     let (code, outcome) = site.deploy(&release).await;
     assert_eq!(
         (code, &outcome["outcome"]),
@@ -208,7 +218,7 @@ async fn a_backup_that_is_too_old_and_a_spent_budget_hold_a_deploy_up() {
     add(
         &site,
         &format!(
-            "[gates.backup]\ncommand = ['cat', '{}']\nwithin = '15m'\n[gates.budget]\n\
+            "[gates.backup]\ncommand = ['cat', '{}']\nwithin = '15m'\narchived = {{ command = ['date', '+%s', '--date', '1 minute ago'], within = '5m' }}\n[gates.budget]\n\
              prometheus = 'http://127.0.0.1:{port}'\nquery = 'sum(up{{job=\"self\"}}) * 0.4'\nleast = 0.25\n",
             site.at("info.json").display()
         ),
@@ -230,13 +240,20 @@ async fn a_backup_that_is_too_old_and_a_spent_budget_hold_a_deploy_up() {
         "40 % of the error budget is left, 25 % asked for"
     );
     assert_eq!(gate(&told, "backup")["holds"], true, "{told}");
+    assert_eq!(gate(&told, "archived wal")["holds"], true, "{told}");
 
     std::fs::write(site.at("info.json"), info(fresh - 3600).to_string()).unwrap();
     let text = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
-    std::fs::write(site.at("deploy.toml"), text.replace("* 0.4", "* 0.2")).unwrap();
+    std::fs::write(
+        site.at("deploy.toml"),
+        text.replace("* 0.4", "* 0.2")
+            .replace("1 minute ago", "1 hour ago"),
+    )
+    .unwrap();
     let (code, told) = site.run(&dry).await;
     assert_eq!(code, 1);
     assert_eq!(gate(&told, "backup")["holds"], false, "{told}");
+    assert_eq!(gate(&told, "archived wal")["holds"], false, "{told}");
     assert_eq!(gate(&told, "error budget")["holds"], false, "{told}");
     // Who gives no answer has not agreed.
     std::fs::write(

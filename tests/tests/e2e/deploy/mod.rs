@@ -49,7 +49,7 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
         steps,
         [
             "gates", "migrate", "start", "ready", "smoke", "share", "share", "share", "bake",
-            "retire"
+            "retire", "end"
         ]
     );
     // It was judged by what people really did, at both colours.
@@ -80,6 +80,27 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     })
     .await;
     assert!(found.to_string().contains("1.1.0-"), "{found}");
+    // How good we are at it is told from the ledger: one of two deploys was taken back.
+    let path = "/api/v2/operations/dora";
+    let dora = site.ask(Method::GET, path, &token, Value::Null).await;
+    assert_eq!(
+        (&dora["deploys"], &dora["failed"]),
+        (&json!(2), &json!(1)),
+        "{dora}"
+    );
+    assert!(dora["lead_time_s"].as_u64() >= Some(3600), "{dora}");
+    assert!(dora["time_to_restore_s"].is_u64(), "{dora}");
+    let steps = told["items"][0]["steps"].as_array().unwrap();
+    let figures = &steps.last().unwrap()["figures"];
+    assert!(figures["switch_ms"].as_u64() > Some(0), "{figures}");
+    // Whoever left a release does not come back to it by saying `rollback` once more; only by its name.
+    let (code, said) = site.run(&["rollback"]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.to_string().contains("no release ran before this one"),
+        "{said}"
+    );
+    assert_eq!(site.live().await, "1.0.0");
     // The session from before both is still one.
     unharmed(&site.load(&token).answered(500).await);
 }

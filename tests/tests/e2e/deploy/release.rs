@@ -90,6 +90,15 @@ async fn a_rollback_returns_to_any_kept_release_whole_machine() {
         assert_eq!(code, 2, "{said}");
         assert!(said.to_string().contains(why), "{said}");
     }
+    // Nor is one that nobody judged here, however well it is signed: that is a deploy, with its gates.
+    let (code, said) = site
+        .run(&["rollback", "--to", site.release("1.3.0").to_str().unwrap()])
+        .await;
+    assert_ne!(code, 0, "{said}");
+    assert!(
+        said.to_string().contains("never had all the traffic here"),
+        "{said}"
+    );
     assert_eq!(site.live().await, "1.2.0");
     // Two back, not one.
     let (code, back) = site.run(&["rollback", "--to", &to("1.0.0")]).await;

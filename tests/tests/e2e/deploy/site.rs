@@ -260,6 +260,8 @@ impl Site {
             version,
             "--commit",
             "0123abc",
+            "--committed",
+            "2026-11-01T10:00:00+01:00",
             "--key",
             self.at("release-key.json").to_str().unwrap(),
         ]);

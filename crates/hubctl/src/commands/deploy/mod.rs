@@ -8,8 +8,9 @@ use std::sync::Arc;
 use clap::Args;
 use hub_base::{Clock as _, SystemClock};
 use hub_operate::deploy::{
-    Check, Engine, Journal, Journey, Outcome, Standing, Target as _, migrations,
+    Check, Engine, Journal, Journey, Outcome, Standing, Target as _, kept, migrations,
 };
+use hub_operate::dora::{self, Dora};
 use hub_operate::records::Record;
 use hub_operate::{Config, Error, Place, Release};
 use serde_json::json;
@@ -76,9 +77,7 @@ impl Site {
                 said: error.to_string(),
             }),
         }
-        let pending = self.target.pending(release).await;
-        let demanded = self.config.gates.migrations;
-        checks.push(migrations::check(release, &standing, pending, demanded));
+        checks.push(self.migrations(release, &standing).await);
         let fits = self.target.fits(release);
         checks.push(Check {
             gate: "artefact",
@@ -89,6 +88,21 @@ impl Site {
             },
         });
         Ok(checks)
+    }
+
+    /// What of the gates concerns the database alone.
+    async fn checks_of_migration(&mut self, release: &Release) -> Result<Vec<Check>, Failure> {
+        let standing = self.target.standing().await?;
+        let gates = &self.config.gates;
+        let mut checks = gates.check_migration(release, SystemClock.now()).await;
+        checks.push(self.migrations(release, &standing).await);
+        Ok(checks)
+    }
+
+    async fn migrations(&mut self, release: &Release, standing: &[Standing; 2]) -> Check {
+        let pending = self.target.pending(release).await;
+        let demanded = self.config.gates.migrations;
+        migrations::check(release, standing, pending, demanded)
     }
 
     /// Tells people. Whoever cannot be told holds nothing up.
@@ -203,13 +217,7 @@ impl Deploy {
             return Ok(if holds { Exit::Done } else { Exit::No });
         }
         if !holds {
-            if output.json {
-                output.document(&json!({"checks": checks}))?;
-            } else {
-                gates(output, &checks)?;
-            }
-            output.note("nothing was begun");
-            return Ok(Exit::No);
+            return refused(output, &checks);
         }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
@@ -246,8 +254,13 @@ impl Rollback {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
-        let release = match self.destination(&journal, &state)? {
-            Some(dir) => Some(site.release(&dir)?),
+        let history = Journal::history(&state)?;
+        let release = match self.destination(&journal, &history)? {
+            Some(dir) => {
+                let release = site.release(&dir)?;
+                kept::ran(&history, &release)?;
+                Some(release)
+            }
             None => None,
         };
         site.target.hold(SystemClock.now()).await?;
@@ -264,10 +277,14 @@ impl Rollback {
     }
 
     /// The folder of the release to return to; nothing if what is under way is to be taken back.
-    fn destination(&self, journal: &Journal, state: &Path) -> Result<Option<PathBuf>, Failure> {
+    fn destination(
+        &self,
+        journal: &Journal,
+        history: &[Journey],
+    ) -> Result<Option<PathBuf>, Failure> {
         match (&self.to, journal.current()) {
             (Some(dir), _) => Ok(Some(dir.clone())),
-            (None, None) => before(state).map(Some),
+            (None, None) => Ok(Some(kept::before(history)?.dir)),
             // To take a rollback back would be to bring in again what was to go.
             (None, Some(waiting)) if waiting.is_rollback() && waiting.back.is_none() => {
                 Ok(Some(waiting.to.dir.clone()))
@@ -291,6 +308,10 @@ impl Migrate {
     pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let release = site.release(&self.release)?;
+        let checks = site.checks_of_migration(&release).await?;
+        if !checks.iter().all(|check| check.holds) {
+            return refused(output, &checks);
+        }
         // Nobody deploys meanwhile.
         let journal = Journal::open(site.target.state())?;
         if let Some(waiting) = journal.current() {
@@ -309,16 +330,37 @@ impl Migrate {
     }
 }
 
-/// The release that ran before the one that runs.
-fn before(state: &Path) -> Result<PathBuf, Failure> {
-    let history = Journal::history(state)?;
-    let last = history
-        .iter()
-        .rev()
-        .find(|journey| journey.outcome.as_deref() == Some("deployed"));
-    let from = last.and_then(|journey| journey.from.clone());
-    let none = Error::NoWayBack("no release ran before this one; name a kept one with --to DIR");
-    Ok(from.ok_or(none)?.dir)
+/// Which gates hold, and that nothing was done.
+fn refused(output: &Output, checks: &[Check]) -> Result<Exit, Failure> {
+    if output.json {
+        output.document(&json!({"checks": checks}))?;
+    } else {
+        gates(output, checks)?;
+    }
+    output.note("nothing was begun");
+    Ok(Exit::No)
+}
+
+/// The DORA figures as the hub's ledger has them; without a hub that can be asked, as this place's history does.
+async fn dora(client: &Client, history: &[Journey], output: &Output) -> (Dora, &'static str) {
+    if client.has_token() {
+        match client.get("/api/v2/operations/dora").await {
+            Ok(told) => {
+                if let Ok(dora) = serde_json::from_value(told) {
+                    return (dora, "of the hub's ledger");
+                }
+            }
+            Err(failure) => output.note(&format!(
+                "the hub's ledger could not be asked (scope operations.read): {}",
+                failure.error
+            )),
+        }
+    }
+    let records: Vec<Record> = history.iter().cloned().filter_map(Record::of).collect();
+    (
+        dora::figures(&records, SystemClock.now()),
+        "of this place's history",
+    )
 }
 
 /// What runs where, what is unfinished, what was done, and the DORA figures.
@@ -329,17 +371,18 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
         let standing = site.target.standing().await?;
         let current = Journal::peek(&state)?;
         let history = Journal::history(&state)?;
-        let dora = hub_operate::dora::figures(&history, SystemClock.now());
+        let (dora, of) = dora(client, &history, output).await;
         let well = standing.iter().any(|colour| colour.is_up) && current.is_none();
         if output.json {
             output.document(&json!({
                 "colours": standing, "unfinished": current, "history": history, "dora": dora,
+                "dora_of": of,
             }))?;
         } else {
             output.table(&["Colour", "Release", "Share", "Up"], rows(&standing))?;
@@ -357,7 +400,7 @@ impl Status {
                 &["Began", "What", "Release", "Outcome", "Why"],
                 last.collect(),
             )?;
-            output.line(&dora.to_string())?;
+            output.line(&format!("{dora} ({of})"))?;
         }
         Ok(if well { Exit::Done } else { Exit::No })
     }
