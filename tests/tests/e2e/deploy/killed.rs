@@ -33,10 +33,16 @@ struct Halt {
 }
 
 impl Halt {
-    fn before_the_history(site: &Site) -> Self {
+    /// `once`: it can be read once, as a rollback does before it begins.
+    fn before_the_history(site: &Site, once: bool) -> Self {
         let (path, aside) = (site.at("state/history.jsonl"), site.at("history"));
         std::fs::rename(&path, &aside).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        if once {
+            let (path, text) = (path.clone(), std::fs::read(&aside).unwrap());
+            // Waits for whoever reads.
+            std::thread::spawn(move || std::fs::write(path, text));
+        }
         Self { path, aside }
     }
 }
@@ -55,7 +61,7 @@ fn begin(site: &Site, arguments: &[&str]) -> Child {
 
 /// Kills it as soon as its journal is as it should be.
 async fn killed_when(site: &Site, arguments: &[&str], is_there: impl Fn(&Value) -> bool) {
-    let _halt = Halt::before_the_history(site);
+    let _halt = Halt::before_the_history(site, arguments[0] == "rollback");
     let mut child = begin(site, arguments);
     loop {
         assert_eq!(
@@ -128,7 +134,6 @@ async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() 
     for count in 0..=RETURNING {
         let live = site.live().await;
         let kept = if live == "1.0.0" { "1.1.0" } else { "1.0.0" };
-        // (By name: without one it would first read the history.)
         let to = site.at(kept);
         killed_after(&site, &["rollback", "--to", to.to_str().unwrap()], count).await;
         // Neither another release nor a deploy comes between, and it is said what goes on.
