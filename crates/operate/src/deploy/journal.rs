@@ -84,9 +84,10 @@ impl Journey {
         self.kind == ROLLBACK
     }
 
-    /// Whether it can be gone on with to that release: it is the same, and it is not on its way back.
+    /// Whether it can be gone on with to that release: it is the same, and it is not on its way back. The name tells it
+    /// from another one that was put in the same folder meanwhile.
     pub fn leads_to(&self, release: &Release) -> bool {
-        self.back.is_none() && self.to.dir == release.dir
+        self.back.is_none() && self.to.dir == release.dir && self.to.name == release.name()
     }
 
     /// What keeps anything else from being begun.

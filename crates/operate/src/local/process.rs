@@ -95,9 +95,11 @@ impl Start<'_> {
         program::answered(&name, output)
     }
 
-    /// Runs it to its end; what it said.
+    /// Runs it to its end; what it said. Ctrl-C, which a terminal sends to everybody in the foreground, does not cut it.
     pub(crate) async fn run(&self, limit: Duration) -> Result<String, Error> {
-        let output = program::run(self.command().into(), limit).await?;
+        let mut command = self.command();
+        command.process_group(0);
+        let output = program::run(command.into(), limit).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let verb = self.arguments.first().map_or("", String::as_str);
         let name = format!("{} {verb}", self.program.display());
