@@ -228,3 +228,35 @@ impl Journal {
             .map_err(fault(path, "written"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_release_in_the_same_folder_is_not_gone_on_with() {
+        let release = |version: &str| Release {
+            dir: "/releases/next".into(),
+            version: version.to_owned(),
+            commit: "c".to_owned(),
+            built: "b".to_owned(),
+            digest: "0".repeat(64),
+            image: None,
+            has_server: true,
+            has_scan: false,
+            has_lint: false,
+            signed: false,
+            has_sbom: false,
+        };
+        let begun = release("1.1.0");
+        let journey: Journey = serde_json::from_value(serde_json::json!({
+            "id": OperationId::new(&hub_base::SystemClock), "kind": "deploy",
+            "began": "2026-11-23T12:00:00Z", "to": {"dir": begun.dir, "name": begun.name()},
+            "built": null, "colour": "green", "from": null, "stage": "started", "back": null,
+            "entries": [], "outcome": null, "ended": null,
+        }))
+        .unwrap();
+        assert!(journey.leads_to(&begun));
+        assert!(!journey.leads_to(&release("1.1.1")));
+    }
+}

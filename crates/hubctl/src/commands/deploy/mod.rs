@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::display::{Progress, ended, gates, line, rows, shown};
+use self::display::{Progress, down, ended, gates, line, rows, shown};
 use super::release::parse;
 use super::told::told;
 use crate::client::Client;
@@ -371,6 +371,9 @@ impl Status {
             }))?;
         } else {
             output.table(&["Colour", "Release", "Share", "Up"], rows(&standing))?;
+            if let Some(said) = down(&standing, &history) {
+                output.line(&said)?;
+            }
             if let Some(journey) = &current {
                 output.line(&format!(
                     "unfinished: the {} of {} stopped {}; {}",
