@@ -49,7 +49,9 @@ impl Config {
             let what = "it must name one target: [local] or [kubernetes]";
             return Err(fault(what.to_owned()));
         }
-        if let Some(what) = config.local.as_ref().and_then(Local::fault) {
+        let local = config.local.as_ref().and_then(Local::fault);
+        let kubernetes = config.kubernetes.as_ref().and_then(Kubernetes::fault);
+        if let Some(what) = local.or(kubernetes) {
             return Err(fault(what.to_owned()));
         }
         let base = fs::canonicalize(path)

@@ -56,6 +56,9 @@ pub enum Error {
     Unsettled(String),
     #[error("what the former one made is good until {0}")]
     TooEarly(Timestamp),
+    /// Who works there now.
+    #[error("{0} has taken over here: nothing more was changed")]
+    TakenOver(String),
     #[error("the cluster: {what}")]
     Cluster { what: String },
     #[error("the load balancer at {} does not answer", path.display())]
@@ -108,6 +111,7 @@ impl Error {
             | Self::Migrations(_)
             | Self::NoWayBack(_)
             | Self::NeverRan(_)
+            | Self::TakenOver(_)
             | Self::TooEarly(_)
             | Self::Backup(_) => ErrorKind::Conflict,
             Self::Unsettled(_)

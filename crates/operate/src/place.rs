@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hub_base::Timestamp;
-
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::deploy::{Check, Colour, Counts, Readiness, Standing, Target};
@@ -47,14 +45,15 @@ impl Place {
         &self.state
     }
 
-    /// Nobody else deploys here until it is let go. On one host the journal's lock is enough.
+    /// Nobody else deploys here until it is let go. On one host the journal's lock is enough. Whom it was taken from, if
+    /// from somebody.
     ///
     /// # Errors
     /// [`Error::Cluster`] names who deploys.
-    pub async fn hold(&self, now: Timestamp) -> Result<(), Error> {
-        match &self.kind {
-            Kind::Host(_) => Ok(()),
-            Kind::Cluster(cluster) => cluster.hold(now).await,
+    pub async fn hold(&mut self, take_over: bool) -> Result<Option<String>, Error> {
+        match &mut self.kind {
+            Kind::Host(_) => Ok(None),
+            Kind::Cluster(cluster) => cluster.hold(take_over).await,
         }
     }
 
@@ -112,6 +111,18 @@ impl Target for Place {
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
         to!(self, readiness(colour))
+    }
+
+    async fn probe(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        to!(self, probe(colour))
+    }
+
+    async fn serves(&mut self, colour: Colour) -> Result<bool, Error> {
+        to!(self, serves(colour))
+    }
+
+    async fn strengthen(&mut self, colour: Colour) -> Result<(), Error> {
+        to!(self, strengthen(colour))
     }
 
     async fn smoke(&mut self, colour: Colour) -> Result<(), String> {

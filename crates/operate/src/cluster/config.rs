@@ -1,7 +1,9 @@
 //! `[kubernetes]` of `deploy.toml`: which cluster, and what the objects are called.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use hub_base::HumanDuration;
 use serde::Deserialize;
 
 /// A cluster with the objects of `infrastructure/kubernetes`.
@@ -20,6 +22,9 @@ pub struct Kubernetes {
     /// Pods of a first deploy; later as many as the other colour has.
     #[serde(default = "replicas")]
     pub replicas: i32,
+    /// How long the Lease lasts after its holder's last sign of life: then somebody else may deploy or roll back.
+    #[serde(default = "lease")]
+    pub lease: HumanDuration,
     /// File with an API key that may read metrics.
     pub metrics_token: Option<PathBuf>,
     /// Journal. The next `hubctl` must find it: keep it where deploys are run from.
@@ -34,7 +39,17 @@ const fn replicas() -> i32 {
     3
 }
 
+const fn lease() -> HumanDuration {
+    HumanDuration(Duration::from_mins(1))
+}
+
 impl Kubernetes {
+    /// What is wrong with it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let lease = Duration::from_secs(4)..=Duration::from_mins(10);
+        (!lease.contains(&self.lease.0)).then_some("kubernetes.lease: must be from 4s to 10m")
+    }
+
     /// Paths are relative to the file they stand in.
     pub(crate) fn rebase(&mut self, base: &Path) {
         self.state = base.join(&self.state);

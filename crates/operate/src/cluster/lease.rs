@@ -1,18 +1,25 @@
-//! One deploy at a time in a cluster, from wherever it is run: the Lease `NAME-deploy`.
+//! One deploy at a time in a cluster, from wherever it is run: the Lease `NAME-deploy`, renewed while somebody works.
 //!
-//! The holder is a place, not a process: whoever was killed is the same holder when it comes again.
+//! The holder is a place, not a process: whoever was killed is the same holder when it comes again. INVARIANT: whoever
+//! has not renewed it for as long as it lasts changes nothing before it is certain that it is still theirs.
 
-use hub_base::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_base::{Clock as _, SystemClock, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::config::Kubernetes;
 use super::objects::fault;
 use crate::error::Error;
 
-/// A deploy that lasts longer has most likely been forgotten.
-const SECONDS: i32 = 3600;
+/// For one request, so that a silent API does not keep the next renewal from being tried.
+const ASK: Duration = Duration::from_secs(5);
 
 /// Who deploys: this machine, with this journal.
 pub(super) fn holder(config: &Kubernetes) -> String {
@@ -20,60 +27,200 @@ pub(super) fn holder(config: &Kubernetes) -> String {
     format!("{}:{}", host.to_string_lossy(), config.state.display())
 }
 
-/// Takes it, or keeps it.
-pub(super) async fn take(
-    leases: &Api<Lease>,
-    config: &Kubernetes,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let name = format!("{}-deploy", config.name);
-    let found = leases.get(&name).await;
-    let found = found.map_err(|error| fault("read", "Lease", &name, error))?;
-    let me = holder(config);
-    if let Some(other) = other(&found, &me, now) {
-        return Err(Error::Cluster {
-            what: format!(
-                "{other} deploys here right now; its Lease {name} ends by itself after an hour"
-            ),
-        });
+/// The Lease, held and renewed until it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    held: Arc<Held>,
+    renewal: JoinHandle<()>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.renewal.abort();
     }
-    let taken = json!({
-        // Whoever else takes it at this moment has changed it: one of the two is refused.
-        "metadata": {"resourceVersion": found.metadata.resource_version},
-        "spec": {
-            "holderIdentity": me, "leaseDurationSeconds": SECONDS,
-            "acquireTime": micros(now), "renewTime": micros(now),
-        },
-    });
-    put(leases, &name, &taken).await
 }
 
-/// Gives it back.
-pub(super) async fn give_back(leases: &Api<Lease>, config: &Kubernetes) -> Result<(), Error> {
-    let name = format!("{}-deploy", config.name);
-    put(leases, &name, &json!({"spec": {"holderIdentity": null}})).await
+impl Hold {
+    /// Takes it, or keeps it; `take_over` takes it from whoever has it. Whom it was taken from, if from somebody.
+    pub(super) async fn take(
+        leases: Api<Lease>,
+        config: &Kubernetes,
+        take_over: bool,
+    ) -> Result<(Self, Option<String>), Error> {
+        let held = Held {
+            leases,
+            name: format!("{}-deploy", config.name),
+            me: holder(config),
+            lasts: config.lease.0,
+            state: Mutex::new(State {
+                renewed: Instant::now(),
+                lost: None,
+            }),
+        };
+        let from = held.take(take_over).await?;
+        held.state.lock().await.renewed = Instant::now();
+        let held = Arc::new(held);
+        let renewal = tokio::spawn(Arc::clone(&held).keep());
+        Ok((Self { held, renewal }, from))
+    }
+
+    /// Whether it is still held; to be asked before anything is changed.
+    pub(super) async fn check(&self) -> Result<(), Error> {
+        let mut state = self.held.state.lock().await;
+        if state.lost.is_none() && state.renewed.elapsed() < self.held.lasts / 2 {
+            return Ok(());
+        }
+        // This process stood still, or the API does not answer.
+        self.held.renew(&mut state).await
+    }
+
+    /// Gives it back, if it is still held.
+    pub(super) async fn give_back(&self) -> Result<(), Error> {
+        let _state = self.held.state.lock().await;
+        self.renewal.abort();
+        let found = self.held.read().await?;
+        if held_by(&found) != Some(&self.held.me) {
+            return Ok(());
+        }
+        self.held
+            .put(&found, &json!({"holderIdentity": null}))
+            .await
+    }
 }
 
-async fn put(leases: &Api<Lease>, name: &str, patch: &Value) -> Result<(), Error> {
-    let patched = leases
-        .patch(name, &PatchParams::default(), &Patch::Merge(patch))
-        .await;
-    patched
-        .map(drop)
-        .map_err(|error| fault("take", "Lease", name, error))
+#[derive(Debug)]
+struct Held {
+    leases: Api<Lease>,
+    name: String,
+    me: String,
+    lasts: Duration,
+    state: Mutex<State>,
 }
 
-/// Somebody else who holds it.
-fn other(lease: &Lease, me: &str, now: Timestamp) -> Option<String> {
+#[derive(Debug)]
+struct State {
+    renewed: Instant,
+    /// Who took it.
+    lost: Option<String>,
+}
+
+impl Held {
+    async fn take(&self, take_over: bool) -> Result<Option<String>, Error> {
+        let found = self.read().await?;
+        let from = held_by(&found).filter(|held| **held != self.me).cloned();
+        let Some(other) = from else {
+            return self.claim(&found).await.map(|()| None);
+        };
+        if !take_over {
+            if let Some(left) = left(&found, SystemClock.now()) {
+                return Err(self.busy(&other, left));
+            }
+            // By our clock it has ended. Theirs may be another: whoever works renews it while we look.
+            sleep(self.lasts / 2).await;
+            let again = self.read().await?;
+            if again.metadata.resource_version != found.metadata.resource_version {
+                return Err(self.busy(&other, self.lasts));
+            }
+        }
+        self.claim(&found).await.map(|()| Some(other))
+    }
+
+    fn busy(&self, other: &str, left: Duration) -> Error {
+        let (name, left) = (&self.name, left.as_secs().max(1));
+        Error::Cluster {
+            what: format!(
+                "{other} deploys here right now; its Lease {name} ends {left} s after its last sign of life, and with \
+                 --take-over at once: only if you know that nobody works there"
+            ),
+        }
+    }
+
+    async fn claim(&self, found: &Lease) -> Result<(), Error> {
+        let now = micros(SystemClock.now());
+        let lasts = i32::try_from(self.lasts.as_secs()).unwrap_or(i32::MAX);
+        let claim = json!({
+            "holderIdentity": self.me, "leaseDurationSeconds": lasts, "acquireTime": now, "renewTime": now,
+        });
+        self.put(found, &claim).await
+    }
+
+    /// Renews it until somebody else has it.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            sleep(self.lasts / 4).await;
+            let mut state = self.state.lock().await;
+            // What cannot be renewed now may be in a while; `check` finds what it comes to.
+            let _unreached = self.renew(&mut state).await;
+            if state.lost.is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn renew(&self, state: &mut State) -> Result<(), Error> {
+        if let Some(other) = &state.lost {
+            return Err(Error::TakenOver(other.clone()));
+        }
+        let began = Instant::now();
+        let found = self.read().await?;
+        match held_by(&found) {
+            Some(held) if *held == self.me => {}
+            other => {
+                let other = other.map_or("somebody who is done by now", String::as_str);
+                state.lost = Some(other.to_owned());
+                return Err(Error::TakenOver(other.to_owned()));
+            }
+        }
+        let renewal = json!({"renewTime": micros(SystemClock.now())});
+        // Whoever takes it between the two has changed it: this is refused then, and the next look finds who.
+        self.put(&found, &renewal).await?;
+        state.renewed = began;
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Lease, Error> {
+        match timeout(ASK, self.leases.get(&self.name)).await {
+            Ok(found) => found.map_err(|error| fault("read", "Lease", &self.name, error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// Changes it if it is as it was found: of two at the same moment one is refused.
+    async fn put(&self, found: &Lease, spec: &Value) -> Result<(), Error> {
+        let version = &found.metadata.resource_version;
+        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": spec}));
+        let params = PatchParams::default();
+        let patched = self.leases.patch(&self.name, &params, &patch);
+        match timeout(ASK, patched).await {
+            Ok(patched) => patched
+                .map(drop)
+                .map_err(|error| fault("take", "Lease", &self.name, error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn silent(&self) -> Error {
+        Error::Late {
+            what: format!("the API's answer about the Lease {}", self.name),
+            limit: ASK,
+        }
+    }
+}
+
+fn held_by(lease: &Lease) -> Option<&String> {
+    let held = lease.spec.as_ref()?.holder_identity.as_ref();
+    held.filter(|held| !held.is_empty())
+}
+
+/// How long it lasts from now on, if it has not ended.
+fn left(lease: &Lease, now: Timestamp) -> Option<Duration> {
     let spec = lease.spec.as_ref()?;
-    let held = spec
-        .holder_identity
-        .as_ref()
-        .filter(|held| !held.is_empty() && *held != me)?;
     let renewed = serde_json::to_value(spec.renew_time.as_ref()?).ok()?;
     let renewed: Timestamp = renewed.as_str()?.parse().ok()?;
-    let lasts = u64::try_from(spec.lease_duration_seconds.unwrap_or(SECONDS)).unwrap_or(0);
-    (now.since(renewed).as_secs() < lasts).then(|| held.clone())
+    let lasts = u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0);
+    Duration::from_secs(lasts)
+        .checked_sub(now.since(renewed))
+        .filter(|left| !left.is_zero())
 }
 
 /// RFC 3339 with microseconds, as Kubernetes' `MicroTime` wants it.
@@ -88,26 +235,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_held_by_somebody_else_until_it_ends() {
+    fn a_lease_is_held_until_it_ends() {
         let lease = |held: &str, renewed: &str| -> Lease {
             serde_json::from_value(json!({"spec": {
-                "holderIdentity": held, "renewTime": renewed, "leaseDurationSeconds": 3600,
+                "holderIdentity": held, "renewTime": renewed, "leaseDurationSeconds": 60,
             }}))
             .unwrap()
         };
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        let fresh = micros("2026-11-23T11:30:00.25Z".parse().unwrap());
-        assert_eq!(fresh, "2026-11-23T11:30:00.250000Z");
+        let fresh = micros("2026-11-23T11:59:30.25Z".parse().unwrap());
+        assert_eq!(fresh, "2026-11-23T11:59:30.250000Z");
+        let fresh = lease("ci:/a", &fresh);
+        assert_eq!(held_by(&fresh), Some(&"ci:/a".to_owned()));
+        assert_eq!(left(&fresh, now).unwrap().as_secs(), 30);
         assert_eq!(
-            other(&lease("ci:/a", &fresh), "me:/a", now),
-            Some("ci:/a".to_owned())
-        );
-        assert_eq!(other(&lease("me:/a", &fresh), "me:/a", now), None);
-        assert_eq!(other(&lease("", &fresh), "me:/a", now), None);
-        assert_eq!(
-            other(&lease("ci:/a", "2026-11-23T10:00:00.000000Z"), "me:/a", now),
+            left(&lease("ci:/a", "2026-11-23T11:59:00.000000Z"), now),
             None
         );
-        assert_eq!(other(&Lease::default(), "me:/a", now), None);
+        assert_eq!(held_by(&lease("", "2026-11-23T11:59:00.000000Z")), None);
+        assert_eq!(
+            (held_by(&Lease::default()), left(&Lease::default(), now)),
+            (None, None)
+        );
     }
 }

@@ -8,13 +8,13 @@ mod capacity;
 mod config;
 mod lease;
 mod objects;
+mod pods;
 mod scrape;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use hub_base::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Service};
@@ -30,7 +30,9 @@ use crate::smoke;
 
 pub use config::Kubernetes;
 
-use objects::{Where, balance, balanced, trouble};
+use lease::Hold;
+use objects::{Where, balance, balanced};
+use pods::{crashes, trouble};
 use scrape::Page;
 
 /// Deployment annotation: the release that runs there.
@@ -41,7 +43,7 @@ const COLOUR: &str = "hub.security/colour";
 /// For a request of our own.
 const ASK: Duration = Duration::from_secs(2);
 /// Beyond the drain, before it is said that pods do not go.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(15);
 /// How often an object is looked at while it is waited for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -54,6 +56,9 @@ pub struct Cluster {
     pages: BTreeMap<String, Page>,
     /// What each colour answered in all.
     totals: [(u64, u64); 2],
+    /// Own requests so far: each goes to the next pod.
+    asked: usize,
+    hold: Option<Hold>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -87,6 +92,8 @@ impl Cluster {
             http,
             pages: BTreeMap::new(),
             totals: [(0, 0); 2],
+            asked: 0,
+            hold: None,
         })
     }
 
@@ -98,18 +105,32 @@ impl Cluster {
         release.image().map(drop)
     }
 
-    /// Takes the cluster's Lease: nobody else deploys until it is given back.
+    /// Takes the cluster's Lease and renews it: nobody else deploys until it is given back, or for as long as it lasts
+    /// after this process has ended. Whom it was taken from, if from somebody.
     ///
     /// # Errors
     /// [`Error::Cluster`] names who deploys.
-    pub async fn hold(&self, now: Timestamp) -> Result<(), Error> {
-        lease::take(&self.leases(), &self.config, now).await
+    pub async fn hold(&mut self, take_over: bool) -> Result<Option<String>, Error> {
+        let (hold, from) = Hold::take(self.leases(), &self.config, take_over).await?;
+        self.hold = Some(hold);
+        Ok(from)
     }
 
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn let_go(&self) -> Result<(), Error> {
-        lease::give_back(&self.leases(), &self.config).await
+        match &self.hold {
+            Some(hold) => hold.give_back().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever only looks needs no Lease; whoever took it must still have it.
+    async fn held(&self) -> Result<(), Error> {
+        match &self.hold {
+            Some(hold) => hold.check().await,
+            None => Ok(()),
+        }
     }
 
     fn leases(&self) -> Api<Lease> {
@@ -162,7 +183,7 @@ impl Cluster {
     /// Where the colour's pods that can be asked answer.
     async fn addresses(&self, colour: Colour) -> Result<Vec<(String, String)>, Error> {
         let pods = self.pods(colour).await?;
-        Ok(pods.iter().filter_map(objects::address).collect())
+        Ok(pods.iter().filter_map(pods::address).collect())
     }
 
     /// Turns a Service to a colour.
@@ -181,14 +202,17 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.config.namespace)
     }
 
-    /// As many pods as the other colour has.
+    /// As many pods as the other colour has, and no fewer than it has itself: its autoscaler may have found that it needs
+    /// more.
     async fn wanted(&self, colour: Colour) -> Result<i32, Error> {
+        let own = objects::replicas(&self.deployment(colour).await?);
         let other = objects::replicas(&self.deployment(colour.other()).await?);
-        Ok(if other > 0 {
+        let wanted = if other > 0 {
             other
         } else {
             self.config.replicas
-        })
+        };
+        Ok(wanted.max(own))
     }
 
     async fn page(&self, address: &str) -> Option<Page> {
@@ -241,7 +265,8 @@ impl Target for Cluster {
         for (colour, share) in [(Colour::Blue, blue), (Colour::Green, 100 - blue)] {
             let deployment = self.deployment(colour).await?;
             let runs = objects::replicas(&deployment) > 0;
-            let is_up = runs && objects::rolled_out(&deployment).is_ok();
+            // One that is being added or replaced takes nothing from those that serve.
+            let is_up = runs && objects::ready(&deployment) > 0;
             let annotations = deployment.metadata.annotations.unwrap_or_default();
             let release = annotations.get(RELEASE).cloned();
             both.push(Standing {
@@ -267,11 +292,13 @@ impl Target for Cluster {
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
+        self.held().await?;
         objects::migrate(&self.place(), release.image()?).await?;
         Ok("the database is at the release's schema".to_owned())
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
+        self.held().await?;
         let replicas = self.wanted(colour).await?;
         let (image, dir) = (release.image()?, release.dir.display().to_string());
         let container = json!({"name": self.config.name, "image": image});
@@ -283,6 +310,7 @@ impl Target for Cluster {
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        self.held().await?;
         let deployment = self.deployment(colour).await?;
         if objects::replicas(&deployment) == 0 {
             return Ok(Readiness::Gone("its Deployment has no pods".to_owned()));
@@ -295,6 +323,42 @@ impl Target for Cluster {
             Some(why) => Readiness::Gone(why),
             None => Readiness::NotYet(waits),
         })
+    }
+
+    async fn probe(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        let pods = self.pods(colour).await?;
+        if let Some(why) = pods.iter().find_map(crashes) {
+            return Ok(Readiness::Gone(why));
+        }
+        let ready = pods.iter().filter(|pod| pods::is_ready(pod));
+        let ready: Vec<(String, String)> = ready.filter_map(pods::address).collect();
+        self.asked = self.asked.wrapping_add(1);
+        let turn = self.asked.checked_rem(ready.len());
+        let Some((pod, address)) = turn.and_then(|turn| ready.get(turn)) else {
+            // Nobody serves: what ails them is told, or what is waited for.
+            return self.readiness(colour).await.map(|found| match found {
+                Readiness::Ready => Readiness::NotYet("no pod can be asked".to_owned()),
+                found => found,
+            });
+        };
+        let base = format!("http://{address}");
+        Ok(match smoke::get(&self.http, &base, "/health/ready").await {
+            Ok((200, _)) => Readiness::Ready,
+            Ok((status, _)) => Readiness::NotYet(format!("{pod}: /health/ready answered {status}")),
+            Err(why) => Readiness::NotYet(format!("{pod}: {why}")),
+        })
+    }
+
+    async fn serves(&mut self, colour: Colour) -> Result<bool, Error> {
+        let deployment = self.deployment(colour).await?;
+        Ok(objects::replicas(&deployment) > 0 && objects::ready(&deployment) > 0)
+    }
+
+    async fn strengthen(&mut self, colour: Colour) -> Result<(), Error> {
+        self.held().await?;
+        let replicas = self.wanted(colour).await?;
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.patch(colour, &patch).await
     }
 
     async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
@@ -311,6 +375,7 @@ impl Target for Cluster {
     }
 
     async fn share(&mut self, colour: Colour, percent: u8) -> Result<(), Error> {
+        self.held().await?;
         let name = self.config.name.clone();
         if percent == 100 {
             // Callers inside the cluster: all at once, for a Service knows no shares.
@@ -331,18 +396,20 @@ impl Target for Cluster {
     }
 
     async fn counts(&mut self) -> Result<[Counts; 2], Error> {
+        self.held().await?;
         let blue = self.counted(Colour::Blue).await?;
         let green = self.counted(Colour::Green).await?;
         Ok([blue, green])
     }
 
     async fn stop(&mut self, colour: Colour, drain: Duration) -> Result<(), Error> {
+        self.held().await?;
         self.patch(colour, &json!({"spec": {"replicas": 0}}))
             .await?;
         // Each pod drains by itself when it is told to end.
         let limit = drain + GRACE;
         let deadline = Instant::now() + limit;
-        while !self.pods(colour).await?.is_empty() {
+        while !self.pods(colour).await?.iter().all(pods::is_over) {
             if Instant::now() >= deadline {
                 return Err(Error::Late {
                     what: format!("the end of {colour}'s pods"),

@@ -1,10 +1,9 @@
-//! Reading Kubernetes' objects: whether a rollout is through, what ails a pod, the migration's Job.
+//! Reading Kubernetes' objects: whether a rollout is through, the migration's Job.
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, PropagationPolicy};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::time::{Instant, sleep};
@@ -18,8 +17,6 @@ use crate::error::Error;
 const MIGRATE: Duration = Duration::from_mins(30);
 /// For the last deploy's Job to go.
 const GONE: Duration = Duration::from_mins(1);
-/// A container that was started this often does not come up any more.
-const RESTARTS: i32 = 3;
 
 pub(super) struct Where<'a> {
     pub(super) client: &'a kube::Client,
@@ -72,6 +69,12 @@ pub(super) fn replicas(deployment: &Deployment) -> i32 {
     spec.map_or(0, |spec| spec.replicas.unwrap_or(1))
 }
 
+/// Pods that are to have traffic, as the cluster sees it.
+pub(super) fn ready(deployment: &Deployment) -> i32 {
+    let status = deployment.status.as_ref();
+    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
 /// As `kubectl rollout status` tells it; what it still waits for otherwise.
 pub(super) fn rolled_out(deployment: &Deployment) -> Result<(), String> {
     let wanted = replicas(deployment);
@@ -88,66 +91,6 @@ pub(super) fn rolled_out(deployment: &Deployment) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// What will not mend itself.
-pub(super) fn trouble(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or("a pod");
-    let status = pod.status.as_ref()?;
-    if status.phase.as_deref() == Some("Failed") {
-        let why = status.reason.as_deref().unwrap_or("without a reason");
-        return Some(format!("{name} failed: {why}"));
-    }
-    status
-        .container_statuses
-        .iter()
-        .flatten()
-        .find_map(|container| {
-            let waits = container.state.as_ref()?.waiting.as_ref();
-            let reason = waits
-                .and_then(|waits| waits.reason.as_deref())
-                .unwrap_or("");
-            let hopeless = matches!(
-                reason,
-                "CrashLoopBackOff"
-                    | "ImagePullBackOff"
-                    | "ErrImagePull"
-                    | "InvalidImageName"
-                    | "CreateContainerConfigError"
-                    | "CreateContainerError"
-                    | "RunContainerError"
-            );
-            if hopeless {
-                return Some(format!("{name}: {reason}; see `kubectl logs {name}`"));
-            }
-            (container.restart_count >= RESTARTS && !container.ready).then(|| {
-                format!(
-                    "{name} was started {} times; see `kubectl logs {name}`",
-                    container.restart_count
-                )
-            })
-        })
-}
-
-/// Name and `address:port` of a pod that can be asked.
-pub(super) fn address(pod: &Pod) -> Option<(String, String)> {
-    let status = pod.status.as_ref()?;
-    if pod.metadata.deletion_timestamp.is_some() || status.phase.as_deref() != Some("Running") {
-        return None;
-    }
-    let ip = status.pod_ip.as_ref()?;
-    let ports = pod.spec.as_ref()?.containers.first()?.ports.as_ref()?;
-    let port = ports
-        .iter()
-        .find(|port| port.name.as_deref() == Some("http"))
-        .or_else(|| ports.first())?
-        .container_port;
-    let ip = if ip.contains(':') {
-        format!("[{ip}]")
-    } else {
-        ip.clone()
-    };
-    Some((pod.metadata.name.clone()?, format!("{ip}:{port}")))
 }
 
 /// The controller's annotation for shares.
@@ -305,31 +248,5 @@ mod tests {
             status[field] = value.into();
             assert!(rolled_out(&deployment(status)).is_err(), "{field}");
         }
-    }
-
-    #[test]
-    fn what_does_not_mend_itself_is_named() {
-        let pod = |state: serde_json::Value, restarts: i32| -> Pod {
-            serde_json::from_value(serde_json::json!({
-                "metadata": {"name": "p"},
-                "status": {"phase": "Running", "containerStatuses": [{
-                    "name": "hub", "image": "i", "imageID": "", "ready": false,
-                    "restartCount": restarts, "state": state,
-                }]},
-            }))
-            .unwrap()
-        };
-        let waiting = |reason: &str| serde_json::json!({"waiting": {"reason": reason}});
-        assert!(
-            trouble(&pod(waiting("CrashLoopBackOff"), 1))
-                .unwrap()
-                .contains("CrashLoopBackOff")
-        );
-        assert!(trouble(&pod(waiting("ContainerCreating"), 0)).is_none());
-        assert!(
-            trouble(&pod(serde_json::json!({"running": {}}), 3))
-                .unwrap()
-                .contains("3 times")
-        );
     }
 }

@@ -168,6 +168,10 @@ impl<T: Target> Engine<'_, T> {
         let refusal = match self.forward(&mut journey, release, &mut switch).await {
             Ok(None) => return self.end(journey, began, switch, None),
             Ok(Some(why)) => why,
+            // Two who work on one target are worse than one who leaves it.
+            Err(error @ Error::TakenOver(_)) => return Err(error),
+            // It has proven itself: what is left to do is done by whoever goes on with it.
+            Err(error) if journey.stage >= Stage::Baked => return Err(error),
             // The target itself failed: what cannot be watched is not left half done.
             Err(error) => chain(&error),
         };
@@ -182,46 +186,8 @@ impl<T: Target> Engine<'_, T> {
         release: &Release,
         switch: &mut Option<Duration>,
     ) -> Result<Option<Refusal>, Error> {
-        let colour = journey.colour;
-        if journey.stage < Stage::Migrated {
-            let began = Instant::now();
-            let said = if journey.is_rollback() {
-                // Migrations only expand: the release before runs on the newer schema.
-                "the database stays as it is".to_owned()
-            } else {
-                self.target.migrate(release).await?
-            };
-            self.did(
-                journey,
-                Stage::Migrated,
-                "migrate",
-                said,
-                began,
-                Value::Null,
-            )?;
-        }
-        if journey.stage < Stage::Started {
-            let began = Instant::now();
-            self.target.share(colour, 0).await?;
-            self.target.start(colour, release).await?;
-            let said = format!("{} runs as {colour}", journey.to.name);
-            self.did(journey, Stage::Started, "start", said, began, Value::Null)?;
-        }
-        if journey.stage < Stage::Ready {
-            let began = Instant::now();
-            if let Some(why) = self.await_ready(colour).await? {
-                return Ok(Some(why));
-            }
-            let said = format!("{colour} is ready");
-            self.did(journey, Stage::Ready, "ready", said, began, Value::Null)?;
-        }
-        if journey.stage < Stage::Smoked {
-            let began = Instant::now();
-            if let Err(why) = self.target.smoke(colour).await {
-                return Ok(Some(format!("the smoke test failed: {why}")));
-            }
-            let said = format!("{colour} answers as it should");
-            self.did(journey, Stage::Smoked, "smoke", said, began, Value::Null)?;
+        if let Some(why) = self.bring_up(journey, release).await? {
+            return Ok(Some(why));
         }
         let first = Instant::now();
         if let Some(why) = self.shift(journey).await? {
@@ -229,12 +195,61 @@ impl<T: Target> Engine<'_, T> {
         }
         *switch = Some(first.elapsed());
         if journey.stage < Stage::Retired {
+            if self.is_aborted() {
+                return Ok(Some(ABORTED.to_owned()));
+            }
             let began = Instant::now();
-            self.target.stop(colour.other(), self.policy.drain).await?;
-            let said = format!("{} is stopped", colour.other());
+            let old = journey.colour.other();
+            let left = self.end_of(old).await?;
+            let said = left.unwrap_or_else(|| format!("{old} is stopped"));
             self.did(journey, Stage::Retired, "retire", said, began, Value::Null)?;
         }
         Ok(None)
+    }
+
+    /// Up to a colour that answers as it should, without traffic. What is begun is done to its end; then it is looked
+    /// whether the operator still wants the next.
+    async fn bring_up(
+        &mut self,
+        journey: &mut Journey,
+        release: &Release,
+    ) -> Result<Option<Refusal>, Error> {
+        let colour = journey.colour;
+        for next in [Stage::Migrated, Stage::Started, Stage::Ready, Stage::Smoked] {
+            if journey.stage >= next {
+                continue;
+            }
+            if self.is_aborted() {
+                return Ok(Some(ABORTED.to_owned()));
+            }
+            let began = Instant::now();
+            let (step, said) = match next {
+                // Migrations only expand: the release before runs on the newer schema.
+                Stage::Migrated if journey.is_rollback() => {
+                    ("migrate", "the database stays as it is".to_owned())
+                }
+                Stage::Migrated => ("migrate", self.target.migrate(release).await?),
+                Stage::Started => {
+                    self.target.share(colour, 0).await?;
+                    self.target.start(colour, release).await?;
+                    ("start", format!("{} runs as {colour}", journey.to.name))
+                }
+                Stage::Ready => match self.await_ready(colour).await? {
+                    Some(why) => return Ok(Some(why)),
+                    None => ("ready", format!("{colour} is ready")),
+                },
+                _ => match self.target.smoke(colour).await {
+                    Err(why) => return Ok(Some(format!("the smoke test failed: {why}"))),
+                    Ok(()) => ("smoke", format!("{colour} answers as it should")),
+                },
+            };
+            self.did(journey, next, step, said, began, Value::Null)?;
+        }
+        Ok(None)
+    }
+
+    fn is_aborted(&self) -> bool {
+        *self.abort.borrow()
     }
 
     /// Through the shares to all of the traffic, and the bake.
@@ -248,6 +263,9 @@ impl<T: Target> Engine<'_, T> {
         for share in steps {
             if journey.stage >= Stage::Shifted(share) {
                 continue;
+            }
+            if self.is_aborted() {
+                return Ok(Some(ABORTED.to_owned()));
             }
             let began = Instant::now();
             self.target.share(journey.colour, share).await?;
@@ -267,6 +285,9 @@ impl<T: Target> Engine<'_, T> {
             )?;
         }
         if journey.stage < Stage::Baked {
+            if self.is_aborted() {
+                return Ok(Some(ABORTED.to_owned()));
+            }
             let began = Instant::now();
             // Gone on with after a stop: the share may have been lost with the load balancer's memory.
             self.target.share(journey.colour, 100).await?;
@@ -281,7 +302,7 @@ impl<T: Target> Engine<'_, T> {
         Ok(None)
     }
 
-    async fn await_ready(&mut self, colour: Colour) -> Result<Option<Refusal>, Error> {
+    pub(super) async fn await_ready(&mut self, colour: Colour) -> Result<Option<Refusal>, Error> {
         let deadline = Instant::now() + self.policy.ready;
         loop {
             let why = match self.target.readiness(colour).await? {
@@ -289,7 +310,7 @@ impl<T: Target> Engine<'_, T> {
                 Readiness::Gone(why) => return Ok(Some(why)),
                 Readiness::NotYet(why) => why,
             };
-            if *self.abort.borrow() {
+            if self.is_aborted() {
                 return Ok(Some(ABORTED.to_owned()));
             }
             if Instant::now() >= deadline {
@@ -325,7 +346,7 @@ impl<T: Target> Engine<'_, T> {
             if enough {
                 return Ok(Err(ABORTED.to_owned()));
             }
-            let probe = match timeout(look.max(PROBE), self.target.readiness(colour)).await {
+            let probe = match timeout(look.max(PROBE), self.target.probe(colour)).await {
                 Ok(Ok(Readiness::Ready)) => Probe::Answered,
                 Ok(Ok(Readiness::NotYet(why))) => Probe::Failed(why),
                 Ok(Ok(Readiness::Gone(why))) => Probe::Gone(why),
@@ -351,42 +372,6 @@ impl<T: Target> Engine<'_, T> {
             // With too little traffic to tell, only our own requests speak for it.
             "conclusive": verdict == Verdict::Good,
         })))
-    }
-
-    /// Gives the old release all the traffic again and stops the new one. How long until it had it.
-    async fn back(&mut self, journey: &mut Journey, why: &str) -> Result<Option<Duration>, Error> {
-        let began = Instant::now();
-        journey.back = Some(why.to_owned());
-        self.journal.keep(journey)?;
-        // What is taken back is not ended half-way.
-        self.abort = watch::Sender::new(false).subscribe();
-        let (colour, old) = (journey.colour, journey.colour.other());
-        let mut back = None;
-        if let Some(held) = journey.from.clone() {
-            self.revive(old, &held).await?;
-            self.target.share(old, 100).await?;
-            back = Some(began.elapsed());
-        }
-        self.target.stop(colour, self.policy.drain).await?;
-        let figures = json!({"back_ms": back.map(millis)});
-        let entry = self.entry("roll_back", why.to_owned(), began, figures);
-        self.observer.did(&entry);
-        journey.entries.push(entry);
-        self.journal.keep(journey)?;
-        Ok(back)
-    }
-
-    /// Has the old release run, which it most likely does.
-    async fn revive(&mut self, colour: Colour, held: &Held) -> Result<(), Error> {
-        if self.target.readiness(colour).await? == Readiness::Ready {
-            return Ok(());
-        }
-        let release = Release::open(&held.dir, None)?;
-        self.target.start(colour, &release).await?;
-        match self.await_ready(colour).await? {
-            None => Ok(()),
-            Some(why) => Err(Error::NotBack(held.name.clone(), why)),
-        }
     }
 
     fn end(
@@ -433,7 +418,7 @@ impl<T: Target> Engine<'_, T> {
         self.journal.keep(journey)
     }
 
-    fn entry(&self, step: &str, said: String, began: Instant, figures: Value) -> Entry {
+    pub(super) fn entry(&self, step: &str, said: String, began: Instant, figures: Value) -> Entry {
         Entry {
             at: self.clock.now(),
             step: step.to_owned(),
@@ -453,6 +438,6 @@ fn stuck(journey: &Journey, error: &Error) -> Error {
     Error::Stuck(journey.to.name.clone(), chain(error))
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -89,9 +89,10 @@ impl Journey {
         self.outcome.as_deref() == Some("deployed")
     }
 
-    /// Whether it can be gone on with to that release: it is the same, and it is not on its way back.
+    /// Whether it can be gone on with to that release: it is the same, and it is not on its way back. The name tells it
+    /// from another one that was put in the same folder meanwhile.
     pub fn leads_to(&self, release: &Release) -> bool {
-        self.back.is_none() && self.to.dir == release.dir
+        self.back.is_none() && self.to.dir == release.dir && self.to.name == release.name()
     }
 
     /// What keeps anything else from being begun.
@@ -230,5 +231,37 @@ impl Journal {
         File::open(&self.dir)
             .and_then(|folder| folder.sync_all())
             .map_err(fault(path, "written"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_release_in_the_same_folder_is_not_gone_on_with() {
+        let release = |version: &str| Release {
+            dir: "/releases/next".into(),
+            version: version.to_owned(),
+            commit: "c".to_owned(),
+            built: "b".to_owned(),
+            digest: "0".repeat(64),
+            image: None,
+            has_server: true,
+            has_scan: false,
+            has_lint: false,
+            signed: false,
+            has_sbom: false,
+        };
+        let begun = release("1.1.0");
+        let journey: Journey = serde_json::from_value(serde_json::json!({
+            "id": OperationId::new(&hub_base::SystemClock), "kind": "deploy",
+            "began": "2026-11-23T12:00:00Z", "to": {"dir": begun.dir, "name": begun.name()},
+            "built": null, "colour": "green", "from": null, "stage": "started", "back": null,
+            "entries": [], "outcome": null, "ended": null,
+        }))
+        .unwrap();
+        assert!(journey.leads_to(&begun));
+        assert!(!journey.leads_to(&release("1.1.1")));
     }
 }

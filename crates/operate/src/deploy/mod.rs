@@ -2,6 +2,7 @@
 //! knows how its colours are started, weighed and stopped.
 
 pub mod approval;
+mod back;
 mod engine;
 mod gates;
 mod journal;
@@ -131,7 +132,8 @@ pub trait Target: Send {
     /// Brings the database to the release's schema. Only steps that the running release can live with (expand).
     fn migrate(&mut self, release: &Release) -> impl Future<Output = Result<String, Error>> + Send;
 
-    /// Has the release run as that colour, without a share. Done already is well done.
+    /// Has the release run as that colour, without a share. Done already is well done; where a colour is many, none of
+    /// them is taken away.
     fn start(
         &mut self,
         colour: Colour,
@@ -143,6 +145,22 @@ pub trait Target: Send {
         &mut self,
         colour: Colour,
     ) -> impl Future<Output = Result<Readiness, Error>> + Send;
+
+    /// A request of our own, straight to the colour, while it has traffic. Where a colour is many, one of them that is to
+    /// have traffic is asked: that others come or go is no fault of the release.
+    fn probe(&mut self, colour: Colour) -> impl Future<Output = Result<Readiness, Error>> + Send {
+        self.readiness(colour)
+    }
+
+    /// Whether people would be served by it, be it by fewer than are wanted.
+    fn serves(&mut self, colour: Colour) -> impl Future<Output = Result<bool, Error>> + Send {
+        async move { Ok(self.readiness(colour).await? == Readiness::Ready) }
+    }
+
+    /// Has as much of it run as the other colour has, where a colour is many; never less than runs already.
+    fn strengthen(&mut self, _colour: Colour) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Requests of an operator's own, straight to the colour; what they found wrong is the error's text.
     fn smoke(&mut self, colour: Colour) -> impl Future<Output = Result<(), String>> + Send;

@@ -92,6 +92,8 @@ impl Services {
     pub(super) async fn migrate(&self, release: &Release) -> Result<(), Error> {
         let mut command = self.command("migrate");
         command
+            // Not cut by the Ctrl-C that a terminal sends to everybody in the foreground.
+            .process_group(0)
             .args(["run", "--rm", "--no-deps", "-T", "migrate"])
             .env("HUB_MIGRATE_IMAGE", release.image()?);
         let output = run(command, MIGRATE).await?;

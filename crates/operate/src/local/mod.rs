@@ -162,10 +162,11 @@ impl Target for Host {
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
-        match self.runner.find(colour).await? {
-            Some(running) if running == release.dir => return Ok(()),
-            Some(_) => self.stop(colour, Duration::ZERO).await?,
-            None => {}
+        if self.runner.runs(colour, release).await? {
+            return Ok(());
+        }
+        if self.runner.find(colour).await?.is_some() {
+            self.stop(colour, Duration::ZERO).await?;
         }
         self.runner.start(colour, release).await
     }

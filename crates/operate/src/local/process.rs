@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +23,19 @@ pub(crate) struct Running {
     pub(crate) pid: i32,
     /// The folder of its release.
     pub(crate) dir: PathBuf,
+}
+
+impl Running {
+    /// Whether it runs that file, and not one that was at its place before.
+    pub(crate) fn is(&self, program: &Path) -> bool {
+        let identity = |path: &Path| {
+            let found = fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        let own = identity(Path::new(&format!("/proc/{}/exe", self.pid)));
+        // Whose file cannot be seen is believed.
+        own.is_none() || own == identity(program)
+    }
 }
 
 /// The process that was started to listen there, if it lives.
@@ -95,9 +109,11 @@ impl Start<'_> {
         program::answered(&name, output)
     }
 
-    /// Runs it to its end; what it said.
+    /// Runs it to its end; what it said. Ctrl-C, which a terminal sends to everybody in the foreground, does not cut it.
     pub(crate) async fn run(&self, limit: Duration) -> Result<String, Error> {
-        let output = program::run(self.command().into(), limit).await?;
+        let mut command = self.command();
+        command.process_group(0);
+        let output = program::run(command.into(), limit).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let verb = self.arguments.first().map_or("", String::as_str);
         let name = format!("{} {verb}", self.program.display());
@@ -130,5 +146,37 @@ fn signal(pid: i32, signal: Signal) -> Result<(), Error> {
             status: "unstopped".to_owned(),
             said: errno.desc().to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_program_in_the_same_place_is_not_the_one_that_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(SERVER);
+        fs::copy("/bin/bash", &program).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = listener.local_addr().unwrap();
+        let mut child = Command::new(&program)
+            .args(["-c", "read line", "--listen", &listen.to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let running = loop {
+            if let Some(running) = find(listen) {
+                break running;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(running.dir, folder.path());
+        assert!(running.is(&program));
+        fs::remove_file(&program).unwrap();
+        fs::copy("/bin/bash", &program).unwrap();
+        assert!(!running.is(&program));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -58,6 +58,20 @@ impl Runner {
         }
     }
 
+    /// Whether that very release runs as that colour, and not one that was in its folder before.
+    pub(super) async fn runs(&self, colour: Colour, release: &Release) -> Result<bool, Error> {
+        match self {
+            Self::Processes(processes) => {
+                let program = release.server()?;
+                let running = process::find(processes.address(colour));
+                Ok(running.is_some_and(|one| one.dir == release.dir && one.is(&program)))
+            }
+            Self::Services(services) => {
+                Ok(services.find(colour).await?.as_ref() == Some(&release.dir))
+            }
+        }
+    }
+
     /// What the release's server prints of its migrations.
     pub(super) async fn plan(&self, release: &Release) -> Result<String, Error> {
         match self {

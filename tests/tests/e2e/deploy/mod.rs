@@ -250,3 +250,38 @@ async fn an_interrupted_deploy_takes_itself_back_whole_machine() {
     unharmed(&load.answered(500).await);
     assert_eq!(site.live().await, "1.0.0");
 }
+
+/// What is begun is done to its end, and nothing after it: no share is given to what is not wanted any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_interrupted_before_its_first_share_gives_none_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let next = site.release("1.1.0");
+    let load = site.load(&token);
+    for count in 1..=3 {
+        let child = site
+            .command(&["deploy", "--json", "--release", next.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the step", || async {
+            killed::steps(&killed::under_way(&site)?).filter(|done| *done >= count)
+        })
+        .await;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap())
+            .await
+            .unwrap();
+        let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(outcome["back"], "the operator ended it", "{outcome}");
+        let steps = outcome["entries"].as_array().unwrap();
+        assert!(
+            steps.iter().all(|entry| entry["step"] != "share"),
+            "after {count}: {outcome}"
+        );
+        assert_eq!(site.live().await, "1.0.0");
+    }
+    unharmed(&load.stop().await);
+}

@@ -21,6 +21,23 @@ pub(super) fn rows(standing: &[Standing]) -> Vec<Vec<String>> {
     standing.iter().map(row).collect()
 }
 
+/// What brings the last release up again, if nothing runs at all: after a crash or the machine's restart nobody else does.
+pub(super) fn down(standing: &[Standing], history: &[Journey]) -> Option<String> {
+    if standing.iter().any(|colour| colour.release.is_some()) {
+        return None;
+    }
+    let last = history.last()?;
+    let held = match last.outcome.as_deref() {
+        Some("deployed") => &last.to,
+        _ => last.from.as_ref()?,
+    };
+    Some(format!(
+        "nothing runs, and nothing starts it by itself: `hubctl deploy --release {}` brings {} up again",
+        held.dir.display(),
+        held.name
+    ))
+}
+
 pub(super) fn line(journey: &Journey) -> Vec<String> {
     vec![
         journey.began.to_string(),

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::display::{Progress, ended, gates, line, rows, shown};
+use self::display::{Progress, down, ended, gates, line, rows, shown};
 use super::release::parse;
 use super::told::told;
 use crate::client::Client;
@@ -36,6 +36,14 @@ pub(crate) struct Where {
     config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct Hold {
+    /// On Kubernetes: take the Lease from whoever deploys there, at once. They stop and change nothing more; what they
+    /// began is judged by what runs.
+    #[arg(long)]
+    take_over: bool,
+}
+
 /// Everything an operation on a target needs.
 struct Site {
     config: Config,
@@ -52,6 +60,20 @@ impl Site {
             target,
             progress: Progress::new(),
         })
+    }
+
+    /// Nobody else deploys from here on. That somebody was, is said and kept in the record.
+    async fn hold(&mut self, hold: &Hold, output: &Output) -> Result<Option<Check>, Error> {
+        let from = self.target.hold(hold.take_over).await?;
+        let check = from.map(|from| Check {
+            gate: "lease",
+            holds: true,
+            said: format!("taken over from {from}"),
+        });
+        if let Some(check) = &check {
+            output.note(&format!("the Lease was {}", check.said));
+        }
+        Ok(check)
     }
 
     fn release(&self, dir: &Path) -> Result<Release, Failure> {
@@ -197,13 +219,15 @@ pub(crate) struct Deploy {
     /// Show gates and steps, change nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    hold: Hold,
 }
 
 impl Deploy {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let release = site.release(&self.release)?;
-        let checks = site.checks(&release).await?;
+        let mut checks = site.checks(&release).await?;
         let holds = checks.iter().all(|check| check.holds);
         if self.dry_run {
             let state = site.target.state().to_owned();
@@ -222,7 +246,7 @@ impl Deploy {
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
         let abort = aborts()?;
-        site.target.hold(SystemClock.now()).await?;
+        checks.extend(site.hold(&self.hold, output).await?);
         // From here on whatever fails lets others go on.
         let (begun, outcome) = match site.begin(&mut journal, &release, output).await {
             Ok(begun) => {
@@ -247,6 +271,8 @@ pub(crate) struct Rollback {
     /// the release before returns.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    #[command(flatten)]
+    hold: Hold,
 }
 
 impl Rollback {
@@ -263,8 +289,8 @@ impl Rollback {
             }
             None => None,
         };
-        site.target.hold(SystemClock.now()).await?;
-        let mut engine = site.engine(&mut journal, never(), Vec::new());
+        let taken = site.hold(&self.hold, output).await?;
+        let mut engine = site.engine(&mut journal, never(), taken.into_iter().collect());
         let outcome = match release {
             Some(release) => engine.return_to(&release).await,
             None => engine.undo("the operator took it back").await,
@@ -302,6 +328,8 @@ pub(crate) struct Migrate {
     /// Folder of the release.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
+    #[command(flatten)]
+    hold: Hold,
 }
 
 impl Migrate {
@@ -317,7 +345,7 @@ impl Migrate {
         if let Some(waiting) = journal.current() {
             return Err(resumable(waiting.unfinished(), Some(waiting)));
         }
-        site.target.hold(SystemClock.now()).await?;
+        site.hold(&self.hold, output).await?;
         let said = site.target.migrate(&release).await;
         site.let_go(&journal, output).await;
         let said = said?;
@@ -386,6 +414,9 @@ impl Status {
             }))?;
         } else {
             output.table(&["Colour", "Release", "Share", "Up"], rows(&standing))?;
+            if let Some(said) = down(&standing, &history) {
+                output.line(&said)?;
+            }
             if let Some(journey) = &current {
                 output.line(&format!(
                     "unfinished: the {} of {} stopped {}; {}",

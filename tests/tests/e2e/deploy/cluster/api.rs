@@ -129,7 +129,7 @@ impl Api {
         axum::Json(list).into_response()
     }
 
-    fn change(&self, key: &str, change: impl FnOnce(&mut Value)) -> Option<Value> {
+    pub(super) fn change(&self, key: &str, change: impl FnOnce(&mut Value)) -> Option<Value> {
         let mut objects = self.objects.lock().unwrap();
         let object = objects.get_mut(key)?;
         let before = object["spec"].clone();

@@ -152,6 +152,16 @@ impl Node {
     }
 
     fn tend(&self, pod: &mut Pod) {
+        // What a test does to it: `crashes`, or its machine is slow to start it.
+        if let Some(fault) = self.object(&format!("faults/{}", pod.name)) {
+            pod.again_at = Instant::now() + Duration::from_secs(1);
+            if fault == "crashes" {
+                pod.restarts = pod.restarts.max(2);
+                if let Some(child) = &mut pod.child {
+                    let _gone = child.kill();
+                }
+            }
+        }
         if let Some(child) = &mut pod.child
             && child.try_wait().unwrap().is_some()
         {
@@ -212,15 +222,19 @@ impl Node {
 
     fn tell(&self, colour: &str, pods: &[Pod]) {
         let key = format!("deployments/security-hub-{colour}");
-        let generation = self.object(&key).unwrap()["metadata"]["generation"].clone();
-        let mine: Vec<&Pod> = pods.iter().filter(|pod| pod.colour == colour).collect();
-        let live = || mine.iter().filter(|pod| pod.ends.is_none());
+        // Generation and image of one moment: a change that comes now is not seen yet.
+        let deployment = self.object(&key).unwrap();
+        let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        let live = || {
+            let mine = pods.iter().filter(|pod| pod.colour == colour);
+            mine.filter(|pod| pod.ends.is_none())
+        };
         self.api.set_status(
             &key,
             json!({
-                "observedGeneration": generation,
+                "observedGeneration": deployment["metadata"]["generation"],
                 "replicas": live().count(),
-                "updatedReplicas": live().count(),
+                "updatedReplicas": live().filter(|pod| *image == pod.image).count(),
                 "readyReplicas": live().filter(|pod| pod.is_ready).count(),
             }),
         );

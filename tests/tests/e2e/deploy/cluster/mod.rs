@@ -5,11 +5,14 @@
 
 mod api;
 mod controllers;
+mod killed;
+mod lease;
 mod quota;
+mod scaled;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 
 use reqwest::Method;
@@ -156,7 +159,7 @@ impl World {
             at("deploy.toml"),
             format!(
                 "[kubernetes]\nkubeconfig = 'kubeconfig'\nstate = 'state'\nreplicas = {PODS}\n\
-                 [policy]\nsteps = [25, 100]\nstep = '3s'\nbake = '3s'\nready = '30s'\ndrain = '5s'\nlook = '200ms'\n"
+                 [policy]\nsteps = [25, 100]\nstep = '3s'\nbake = '3s'\nready = '30s'\ndrain = '3s'\nlook = '200ms'\n"
             ),
         )
         .unwrap();
@@ -237,6 +240,45 @@ impl World {
         std::fs::copy(env!("CARGO_BIN_EXE_faulty-hub"), place.join("security-hub")).unwrap();
         std::fs::write(place.join("fault"), fault).unwrap();
         self.release("9.9.9", place.join("security-hub"))
+    }
+
+    /// A deploy that is under way.
+    fn deploying(&self, release: &Path) -> Child {
+        let release = release.to_str().unwrap();
+        let mut command = self.command(&["deploy", "--json", "--release", release]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// Once its journal has so many entries.
+    async fn steps(&self, count: usize) {
+        until("the deploy's steps", || async {
+            let text = std::fs::read_to_string(self.at("state/current.json")).ok()?;
+            let journey: Value = serde_json::from_str(&text).ok()?;
+            (journey["entries"].as_array()?.len() >= count).then_some(())
+        })
+        .await;
+    }
+
+    fn object(&self, key: &str) -> Value {
+        self.api.objects.lock().unwrap()[key].clone()
+    }
+
+    fn put(&self, key: &str, object: Value) {
+        let mut objects = self.api.objects.lock().unwrap();
+        objects.insert(key.to_owned(), object);
+    }
+
+    /// What its autoscaler does.
+    fn scale(&self, colour: &str, replicas: usize) {
+        let key = format!("deployments/security-hub-{colour}");
+        self.api
+            .change(&key, |object| object["spec"]["replicas"] = json!(replicas))
+            .unwrap();
+    }
+
+    fn replicas(&self, colour: &str) -> Value {
+        self.object(&format!("deployments/security-hub-{colour}"))["spec"]["replicas"].clone()
     }
 
     async fn deploy(&self, release: &Path) -> (i32, Value) {
@@ -365,7 +407,7 @@ async fn on_kubernetes_a_release_that_fails_requests_takes_itself_back_whole_mac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_kubernetes_one_deploys_at_a_time() {
+async fn on_kubernetes_one_deploys_at_a_time_whole_machine() {
     let world = World::new().await;
     let now = hub_base::Clock::now(&hub_base::SystemClock).to_string();
     world
@@ -386,10 +428,22 @@ async fn on_kubernetes_one_deploys_at_a_time() {
         "{said}"
     );
     // Nothing was begun.
-    let replicas =
-        world.api.objects.lock().unwrap()["deployments/security-hub-blue"]["spec"]["replicas"]
-            .clone();
-    assert_eq!(replicas, 0);
+    assert_eq!(world.replicas("blue"), 0);
+    // Whoever knows that nobody works there any more does not wait; it is in the record.
+    let first = first.to_str().unwrap();
+    let (code, outcome) = world
+        .run(&["deploy", "--take-over", "--release", first])
+        .await;
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (0, &json!("deployed")),
+        "{outcome}"
+    );
+    let gates = outcome["entries"][0]["figures"].to_string();
+    assert!(
+        gates.contains("taken over from runner-7:/var/lib/deploys"),
+        "{gates}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
