@@ -47,6 +47,8 @@ const RULES: &[Rule] = &[
     ("network: covered", network::every_pod_is_covered),
     ("network: both ends", network::both_ends_agree),
     ("network: outside", network::outside_is_not_inside),
+    ("network: deployer", network::deployer_reaches),
+    ("guard: runner", guard::runner),
 ];
 
 #[test]
