@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy bench-keys clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record bench-deploy bench-keys clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ deploy: ## dist/release into ENVIRONMENT; it takes itself back when it is worse
 
 rollback: ## the release before back into ENVIRONMENT
 	@scripts/pipeline/deploy.sh rollback
+
+undo: ## a deploy that was cut off in ENVIRONMENT is taken back; nothing is done where none was
+	@scripts/pipeline/deploy.sh undo
 
 smoke: ## whether the hub at HUB_URL is ready
 	hubctl health --url "$${HUB_URL:?where the hub is}"

@@ -141,12 +141,17 @@ fn the_three_do_the_same_in_the_same_order() {
         "performance",
         "watch",
         "rollback",
+        "undo",
         "record",
     ];
     assert_eq!(production, order);
-    assert_eq!(production, github("cd-staging"));
     assert_eq!(production, gitlab(&[".validate", ".deploy"]));
     assert_eq!(production, jenkins(&["validate", "deploy", "after"]));
+    // Staging says what it bore; production asks (`make release`).
+    let staging = [&order[..], &["scripts/ci/bore.sh"]].concat();
+    assert_eq!(github("cd-staging"), staging);
+    assert_eq!(gitlab(&["bore-staging"]), ["scripts/ci/bore.sh"]);
+    assert_eq!(jenkins(&["bore"]), ["scripts/ci/bore.sh"]);
 
     let scans = github("security-scan");
     assert!(scans.len() > 6, "{scans:?}");
@@ -172,6 +177,7 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "build-image",
         "publish",
         "deploy-staging",
+        "bore-staging",
         "deploy-production",
     ];
     assert!(jobs.is_sorted_by_key(|job| at(job)));
@@ -188,8 +194,10 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "delivery",
         "validate",
         "approval",
+        "rollout",
         "deploy",
         "after",
+        "bore",
     ];
     assert_eq!(names, wanted);
 }
@@ -279,8 +287,10 @@ fn every_step_exists() {
 fn may_write(workflow: &str, job: &str) -> &'static [&'static str] {
     match (workflow, job) {
         ("ci", "publish") => &["attestations", "id-token", "packages"],
+        // What it calls, together.
+        ("ci", "staging") | ("cd-staging", "bore") => &["id-token", "packages"],
         // The cloud, by OIDC.
-        ("ci", "staging") | ("cd-staging" | "cd-production", _) => &["id-token"],
+        ("cd-staging" | "cd-production", _) => &["id-token"],
         _ => &[],
     }
 }
@@ -367,6 +377,12 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
                     "{when}"
                 );
             }
+            // What was cut off is taken back, also when somebody cancelled; not what was left before this job came to it.
+            if step["run"] == "make undo" {
+                let when =
+                    "always() && job.status != 'success' && steps.deploy.outcome != 'skipped'";
+                assert_eq!(step["if"], when);
+            }
             // The record is written whatever happened.
             assert!(step["run"] != "make record" || step["if"] == "always()");
         }
@@ -381,6 +397,11 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
     assert_eq!(parsed[".cloud"]["interruptible"], false);
     let after = parsed[".deploy"]["after_script"].to_string();
     assert!(after.contains("[ -e dist/deployed ] &&"), "{after}");
+    let (back, undo) = (after.find("make rollback || true"), after.find("make undo"));
+    assert!(back.is_some() && back < undo, "{after}");
+    assert!(after.contains(r#"if [ \"$CI_JOB_STATUS\" != success ]; then make undo"#));
+    let asks = parsed["validate-production"]["needs"].to_string();
+    assert!(asks.contains("bore-staging"), "{asks}");
     let script = parsed[".deploy"]["script"].to_string();
     assert!(
         script.contains(r#""make deploy","touch dist/deployed""#),
@@ -392,6 +413,9 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
     assert!(stages["approval"].contains("input ") && stages["approval"].contains("production"));
     assert!(!stages["deploy"].contains("rollback"));
     assert!(stages["after"].contains("unsuccessful { sh 'make rollback' }"));
+    assert!(stages["after"].contains("unsuccessful { sh 'make undo' }"));
+    assert!(stages["after"].contains("cleanup {"));
+    assert!(stages["bore"].contains("params.ENVIRONMENT == 'staging'"));
 }
 
 /// No secret on a screen, on a command line or in a file of ours; the tests' share of the code is a gate.

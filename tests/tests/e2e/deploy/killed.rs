@@ -98,7 +98,7 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
         let (outcome, live) = if goes_on {
             (site.deploy(&release).await, name)
         } else {
-            (site.run(&["rollback"]).await, before)
+            (site.run(&["rollback", "--unfinished"]).await, before)
         };
         let word = if goes_on { "deployed" } else { "rolled_back" };
         assert_eq!(
@@ -109,6 +109,11 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
         );
         assert_eq!(site.live().await, live, "after {count}");
     }
+    // Nothing is left: then it changes nothing, where a plain rollback would bring the release before in.
+    let live = site.live().await;
+    let (code, said) = site.run(&["rollback", "--unfinished"]).await;
+    assert_eq!((code, &said), (0, &json!({"unfinished": null})));
+    assert_eq!(site.live().await, live);
     unharmed(&load.stop().await);
 }
 
