@@ -14,6 +14,8 @@ use serde_json::Value;
 
 #[path = "pipelines/commands.rs"]
 mod commands;
+#[path = "pipelines/scripts.rs"]
+mod scripts;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -155,8 +157,26 @@ fn the_three_do_the_same_in_the_same_order() {
 
     let scans = github("security-scan");
     assert!(scans.len() > 6, "{scans:?}");
-    assert_eq!(scans, gitlab(&["scan", "dast"]));
-    assert_eq!(scans, jenkins(&["scan", "dast"]));
+    assert_eq!(scans, gitlab(&["scan", "release", "dast"]));
+    assert_eq!(scans, jenkins(&["scan", "release", "dast"]));
+    // Every proof of infrastructure/ is run by a pipeline, and by `make verify`.
+    let makefile = read("Makefile");
+    let all = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("verify: "));
+    let all: BTreeSet<&str> = all
+        .unwrap()
+        .split(" ##")
+        .next()
+        .unwrap()
+        .split(' ')
+        .collect();
+    let verbs = makefile.lines().filter_map(|line| line.split_once(": "));
+    for (verb, _) in verbs.filter(|(verb, _)| verb.starts_with("verify-")) {
+        assert!(all.contains(verb), "`make verify` leaves {verb} out");
+        let runs = building.iter().chain(&scans).any(|step| step == verb);
+        assert!(runs, "no pipeline runs {verb}");
+    }
 }
 
 #[test]
@@ -190,6 +210,7 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "image",
         "publish",
         "scan",
+        "release",
         "dast",
         "delivery",
         "validate",

@@ -11,7 +11,7 @@ use super::site::Site;
 use super::unharmed;
 
 /// What a whole deploy leaves in the journal: gates, migrate, start, ready, smoke, three shares, bake, retire.
-const ENTRIES: usize = 10;
+pub(super) const ENTRIES: usize = 10;
 /// The same for a return to a kept release: migrate, start, ready, smoke, share, bake, retire.
 const RETURNING: usize = 7;
 
@@ -72,14 +72,14 @@ async fn killed_when(site: &Site, arguments: &[&str], is_there: impl Fn(&Value) 
     }
 }
 
-async fn killed_after(site: &Site, arguments: &[&str], count: usize) {
+pub(super) async fn killed_after(site: &Site, arguments: &[&str], count: usize) {
     killed_when(site, arguments, |journey| steps(journey) >= Some(count)).await;
     let (code, status) = site.run(&["status"]).await;
     assert_eq!(code, 1, "{status}");
     assert_ne!(status["unfinished"], Value::Null, "after {count}: {status}");
 }
 
-fn deploying(release: &Path) -> [&str; 3] {
+pub(super) fn deploying(release: &Path) -> [&str; 3] {
     ["deploy", "--release", release.to_str().unwrap()]
 }
 
