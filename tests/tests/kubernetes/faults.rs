@@ -497,7 +497,7 @@ fn faults() -> Vec<Fault> {
 }
 
 /// Sets what is at the pointer; its parent must be there.
-fn set(object: &mut Object, pointer: &str, value: Value) {
+pub(crate) fn set(object: &mut Object, pointer: &str, value: Value) {
     let (parent, last) = pointer.rsplit_once('/').unwrap();
     let last = last.replace("~1", "/");
     match object.pointer_mut(parent) {

@@ -10,6 +10,7 @@ mod faults;
 mod guard;
 mod network;
 mod objects;
+mod platform;
 mod pods;
 mod references;
 

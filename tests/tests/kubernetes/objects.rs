@@ -55,7 +55,7 @@ pub(crate) fn rendered(place: &str) -> Vec<Object> {
     render(copy.path())
 }
 
-fn render(folder: &Path) -> Vec<Object> {
+pub(crate) fn render(folder: &Path) -> Vec<Object> {
     let output = Command::new("kubectl")
         .arg("kustomize")
         .arg(folder)
