@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback smoke performance watch record bench-deploy bench-keys clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-deploy verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record bench-deploy bench-keys clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ image: bootstrap-verify ## build both images (BUILDER=host: with this machine's 
 sbom: bootstrap ## what the programs are made of, as CycloneDX, in sbom.cdx.json
 	scripts/image/sbom.sh >sbom.cdx.json
 
-verify: verify-pipelines verify-terraform verify-kubernetes verify-image ## everything under infrastructure/, run for real where this machine allows it
+verify: verify-pipelines verify-terraform verify-kubernetes verify-image verify-deploy verify-reproducible ## everything under infrastructure/, run for real where this machine allows it
 
 verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
 	@scripts/verify/image.sh
@@ -90,6 +90,9 @@ deploy: ## dist/release into ENVIRONMENT; it takes itself back when it is worse
 rollback: ## the release before back into ENVIRONMENT
 	@scripts/pipeline/deploy.sh rollback
 
+undo: ## a deploy that was cut off in ENVIRONMENT is taken back; nothing is done where none was
+	@scripts/pipeline/deploy.sh undo
+
 smoke: ## whether the hub at HUB_URL is ready
 	hubctl health --url "$${HUB_URL:?where the hub is}"
 
@@ -102,7 +105,9 @@ watch: ## no alert fires for two minutes (ALERTMANAGER_URL)
 record: ## what was done in ENVIRONMENT and how it stands, in dist/record.json
 	@scripts/pipeline/deploy.sh record
 
-bench-deploy: bootstrap-test ## the figures of a deploy on one host, optimised, at thousands of requests a second
+bench-deploy: verify-deploy ## the same
+
+verify-deploy: bootstrap-test ## blue-green at thousands of requests a second, optimised: good and bad releases, rollback, kill -9; fails when a limit is missed
 	cargo build --release --locked --bins -p security-hub -p hubctl
 	HUB_BIN=$$PWD/target/release/security-hub HUBCTL_BIN=$$PWD/target/release/hubctl cargo bench -p hub-e2e --bench deploy
 

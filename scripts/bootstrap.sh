@@ -62,6 +62,7 @@ if [ "$want" != run ]; then
   need haproxy haproxy
   need pgbackrest pgbackrest
   need prometheus prometheus
+  need prometheus-alertmanager prometheus-alertmanager
   need chromium chromium
   need chromedriver chromium-driver
   have cargo-nextest || tools+=(cargo-nextest)

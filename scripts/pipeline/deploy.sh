@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# make deploy | rollback | record: dist/release into ENVIRONMENT, the release before back, or what was done there and how it
-# stands (dist/record.json). `hubctl` decides and takes back.
+# make deploy | rollback | undo | record: dist/release into ENVIRONMENT, the release before back, what was cut off half-way taken
+# back, or what was done there and how it stands (dist/record.json). `hubctl` decides and takes back; it takes this script's place, so
+# that whoever ends the job ends it.
 # CLUSTER_NAME and AWS_REGION: the cluster is found by the job's own cloud role, and its kubeconfig is the job's alone, away from
 # whoever runs jobs beside it. Without CLUSTER_NAME it is the runner's KUBECONFIG, as on a host that has one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export HUB_DEPLOY_CONFIG=${HUB_DEPLOY_CONFIG:-infrastructure/deploy/${ENVIRONMENT:?production, staging or development}.toml}
-what=${1:?deploy, rollback or record}
+what=${1:?deploy, rollback, undo or record}
 mkdir -p dist
 if [ -n "${CLUSTER_NAME:-}" ]; then
   export KUBECONFIG=$PWD/dist/kubeconfig
@@ -22,6 +23,7 @@ case $what in
     exec hubctl deploy --release "$kept"
     ;;
   rollback) exec hubctl rollback ;;
-  record) hubctl status --json >dist/record.json ;;
+  undo) exec hubctl rollback --unfinished ;;
+  record) exec hubctl status --json >dist/record.json ;;
   *) exit 2 ;;
 esac

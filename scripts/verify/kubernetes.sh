@@ -39,7 +39,7 @@ fi
 "$lint" -s -d '{extends: default, ignore: ["schemas"], rules: {document-start: disable, line-length: {max: 240}, comments: {min-spaces-from-content: 1},
   braces: {max-spaces-inside: 1}, brackets: {max-spaces-inside: 0}, indentation: {indent-sequences: consistent}, truthy: {check-keys: false}}}' \
   "$here" || fault "yamllint"
-shellcheck "$here"/*.sh "$here"/deployments/redis/*.sh || fault "shellcheck"
+shellcheck "$here"/*.sh "$here"/platform/*.sh "$here"/deployments/redis/*.sh || fault "shellcheck"
 
 # One document per file, named by its kind, so that each goes to its own schema.
 split() { # rendered folder
@@ -90,6 +90,19 @@ for overlay in development staging production "${variants[@]##*/}"; do
   "$policy" --skip-download --framework kubernetes --file "$work/$name.yaml" --compact --quiet || fault "$name: a policy check failed"
   printf 'kubernetes: %s: %d built-in objects against %s, %d custom kinds\n' "$name" "${#builtin[@]}" "${releases[*]}" "${#custom[@]}"
   unset custom
+done
+
+# Nodes that come by themselves, in each place; and a field that does not exist would be seen.
+for place in development staging production; do
+  kubectl kustomize "$here/platform/overlays/$place" >"$work/nodes-$place.yaml" || { fault "platform: $place does not render"; continue; }
+  if grep -nE '~[a-z_]+~|local-config' "$work/nodes-$place.yaml"; then fault "platform: $place: a value is not filled in"; fi
+  split "$work/nodes-$place.yaml" "$work/nodes-$place"
+  for file in "$work/nodes-$place"/*.yaml; do
+    kind=$(sed -n 's/^kind: //p' "$file" | head -1)
+    "$schema" --quiet --schemafile "$here/schemas/$kind.json" "$file" || fault "platform: $place: a $kind breaks its schema"
+    sed 's/^spec:$/&\n  planted: 1/' "$file" >"$work/planted.yaml"
+    if "$schema" --quiet --schemafile "$here/schemas/$kind.json" "$work/planted.yaml" >/dev/null 2>&1; then fault "the schema of $kind sees no planted field"; fi
+  done
 done
 
 # Alerts: form, and when they fire and when not.

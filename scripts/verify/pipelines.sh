@@ -119,7 +119,7 @@ chmod +x "$work"/bin/*
   unset KUBECONFIG
   export ENVIRONMENT=staging HUB_RELEASES=$work/releases
   scripts/pipeline/deploy.sh rollback
-  for word in deploy rollback record; do CLUSTER_NAME=hub AWS_REGION=eu-central-1 scripts/pipeline/deploy.sh "$word"; done
+  for word in deploy rollback undo record; do CLUSTER_NAME=hub AWS_REGION=eu-central-1 scripts/pipeline/deploy.sh "$word"; done
 )
 [ "$(grep -c '^buildah push .*docker-archive:dist/images/' "$work/seen")" -eq 2 ] || tool_fail 'images.sh save'
 [ "$(grep -c '^trivy image --input dist/images/.*--exit-code 1' "$work/seen")" -eq 2 ] || tool_fail 'images.sh scan'
@@ -133,11 +133,16 @@ for image in hub@sha256:0*0 hub-hubctl@sha256:0*1; do
     tool_fail "sign.sh: no provenance of $image"
 done
 [ "$(grep -c '^sudo -E env .*/\(images\|push\).sh' "$work/seen")" -eq 3 ] || tool_fail 'images.sh or push.sh does not become root where it must, and only there'
-[ "$(grep -c '^aws eks update-kubeconfig --name hub --region eu-central-1 --kubeconfig .*/dist/kubeconfig' "$work/seen")" -eq 3 ] ||
+[ "$(grep -c '^aws eks update-kubeconfig --name hub --region eu-central-1 --kubeconfig .*/dist/kubeconfig' "$work/seen")" -eq 4 ] ||
   tool_fail 'deploy.sh: nobody makes the kubeconfig'
-[ "$(grep -c "^hubctl .* by $work/tree/dist/kubeconfig" "$work/seen")" -eq 3 ] || tool_fail 'deploy.sh: hubctl is not told of it'
+[ "$(grep -c "^hubctl .* by $work/tree/dist/kubeconfig" "$work/seen")" -eq 4 ] || tool_fail 'deploy.sh: hubctl is not told of it'
 grep -q '^hubctl rollback by none' "$work/seen" || tool_fail 'deploy.sh: takes the runner its own kubeconfig'
+grep -q "^hubctl rollback --unfinished by $work/tree/dist/kubeconfig" "$work/seen" || tool_fail 'deploy.sh: undo takes back more than what is unfinished'
+
 if grep -q planted "$work/seen"; then tool_fail 'scripts/ci puts a password on a command line'; fi
+
+printf '== what staging bore, and production asks for it\n'
+scripts/verify/bore.sh
 
 printf '== Jenkinsfile\n'
 if command -v java >/dev/null; then

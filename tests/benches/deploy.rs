@@ -1,6 +1,6 @@
 //! Figures of deploys on one host, through the shipped HAProxy configuration, under load: how long each takes, what people
-//! notice, how soon a bad release is seen. It fails when a limit is missed, after all of them are printed. Optimised
-//! binaries by `HUB_BIN` and `HUBCTL_BIN`; `make bench-deploy` sets them.
+//! notice, how soon a bad release is seen, and `hubctl` killed at every step. It fails when a limit is missed, after all of them are
+//! printed. Optimised binaries by `HUB_BIN` and `HUBCTL_BIN`; `make verify-deploy` sets them.
 #![expect(dead_code, reason = "what the tests share is more than is measured")]
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,9 @@
     reason = "a program that prints figures or fails"
 )]
 
+#[path = "../tests/e2e/deploy/killed.rs"]
+#[expect(unused_imports, reason = "what its tests use")]
+mod killed;
 #[path = "../tests/e2e/deploy/site.rs"]
 mod site;
 #[path = "../tests/e2e/tool.rs"]
@@ -39,6 +42,14 @@ const SLOWER: f64 = 2.0;
 const DECIDED: Duration = Duration::from_secs(15);
 /// When the release that crashes does, after its start.
 const CRASH: Duration = Duration::from_secs(20);
+/// For how long a release is waited for (deploy.toml of the tests).
+const READY: Duration = Duration::from_secs(20);
+/// What people do at full pace, at least, a second. Not of binaries that are not optimised.
+const RATE: f64 = if cfg!(debug_assertions) {
+    100.0
+} else {
+    2000.0
+};
 
 #[tokio::main]
 async fn main() {
@@ -53,8 +64,10 @@ async fn main() {
     for fault in ["errors 50", "slow 400"] {
         missed.extend(bad(fault, None).await);
     }
+    missed.extend(bad("unready", Some(READY)).await);
     let crash = format!("crash {}", CRASH.as_secs());
     missed.extend(bad(&crash, Some(CRASH)).await);
+    missed.extend(interrupted().await);
     assert!(missed.is_empty(), "limits missed:\n{}", missed.join("\n"));
 }
 
@@ -104,6 +117,10 @@ async fn good(name: &str, pace: Pace) -> Vec<String> {
                 during <= SLOWER * before,
             ),
             (
+                format!("only {:.0} requests a second", report.rate),
+                report.rate >= if pace.pause.is_zero() { RATE } else { 100.0 },
+            ),
+            (
                 "it was not deployed".to_owned(),
                 deploy["outcome"] == "deployed",
             ),
@@ -113,6 +130,46 @@ async fn good(name: &str, pace: Pace) -> Vec<String> {
             ),
         ],
     )
+}
+
+/// `hubctl` killed (SIGKILL) at every entry of its journal, gone on with and taken back by turns.
+async fn interrupted() -> Vec<String> {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let load = Load::at(FULL, &site.url, &token);
+    let mut wrong = Vec::new();
+    for count in 1..=killed::ENTRIES {
+        let name = format!("2.0.{count}");
+        let release = site.release(&name);
+        let before = site.live().await;
+        killed::killed_after(&site, &killed::deploying(&release), count).await;
+        let ((code, outcome), wanted) = if count % 2 == 0 {
+            (site.deploy(&release).await, name)
+        } else {
+            (site.run(&["rollback", "--unfinished"]).await, before)
+        };
+        if code != 0 || site.live().await != wanted {
+            wrong.push((
+                format!("killed after {count} steps: {wanted} does not run: {outcome}"),
+                false,
+            ));
+        }
+    }
+    let report = load.stop().await;
+    let failed: usize = report.failed.values().sum();
+    println!(
+        "hubctl killed at each of {} steps at {:.0} requests a second: {failed} of {} failed",
+        killed::ENTRIES,
+        report.rate,
+        report.answered,
+    );
+    wrong.push((format!("{failed} requests failed"), failed == 0));
+    missed("kill -9", &wrong)
+}
+
+/// Nobody noticed. (The tests' own measure, which `killed` shares.)
+fn unharmed(report: &Report) {
+    assert!(report.failed.is_empty(), "{report:?}");
 }
 
 /// A release that is bad from its first request on, or that long after its start.
@@ -129,7 +186,7 @@ async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
     }
     let token = site.begin().await;
     let release = site.faulty(fault);
-    let load = Load::at(Pace::STEADY, &site.url, &token);
+    let load = Load::at(FULL, &site.url, &token);
     sleep(Duration::from_secs(2)).await;
     let (_, outcome) = site.deploy(&release).await;
     let report = load.stop().await;

@@ -14,6 +14,8 @@ use serde_json::Value;
 
 #[path = "pipelines/commands.rs"]
 mod commands;
+#[path = "pipelines/scripts.rs"]
+mod scripts;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -141,17 +143,40 @@ fn the_three_do_the_same_in_the_same_order() {
         "performance",
         "watch",
         "rollback",
+        "undo",
         "record",
     ];
     assert_eq!(production, order);
-    assert_eq!(production, github("cd-staging"));
     assert_eq!(production, gitlab(&[".validate", ".deploy"]));
     assert_eq!(production, jenkins(&["validate", "deploy", "after"]));
+    // Staging says what it bore; production asks (`make release`).
+    let staging = [&order[..], &["scripts/ci/bore.sh"]].concat();
+    assert_eq!(github("cd-staging"), staging);
+    assert_eq!(gitlab(&["bore-staging"]), ["scripts/ci/bore.sh"]);
+    assert_eq!(jenkins(&["bore"]), ["scripts/ci/bore.sh"]);
 
     let scans = github("security-scan");
     assert!(scans.len() > 6, "{scans:?}");
-    assert_eq!(scans, gitlab(&["scan", "dast"]));
-    assert_eq!(scans, jenkins(&["scan", "dast"]));
+    assert_eq!(scans, gitlab(&["scan", "release", "dast"]));
+    assert_eq!(scans, jenkins(&["scan", "release", "dast"]));
+    // Every proof of infrastructure/ is run by a pipeline, and by `make verify`.
+    let makefile = read("Makefile");
+    let all = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("verify: "));
+    let all: BTreeSet<&str> = all
+        .unwrap()
+        .split(" ##")
+        .next()
+        .unwrap()
+        .split(' ')
+        .collect();
+    let verbs = makefile.lines().filter_map(|line| line.split_once(": "));
+    for (verb, _) in verbs.filter(|(verb, _)| verb.starts_with("verify-")) {
+        assert!(all.contains(verb), "`make verify` leaves {verb} out");
+        let runs = building.iter().chain(&scans).any(|step| step == verb);
+        assert!(runs, "no pipeline runs {verb}");
+    }
 }
 
 #[test]
@@ -172,6 +197,7 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "build-image",
         "publish",
         "deploy-staging",
+        "bore-staging",
         "deploy-production",
     ];
     assert!(jobs.is_sorted_by_key(|job| at(job)));
@@ -184,12 +210,15 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "image",
         "publish",
         "scan",
+        "release",
         "dast",
         "delivery",
         "validate",
         "approval",
+        "rollout",
         "deploy",
         "after",
+        "bore",
     ];
     assert_eq!(names, wanted);
 }
@@ -279,8 +308,10 @@ fn every_step_exists() {
 fn may_write(workflow: &str, job: &str) -> &'static [&'static str] {
     match (workflow, job) {
         ("ci", "publish") => &["attestations", "id-token", "packages"],
+        // What it calls, together.
+        ("ci", "staging") | ("cd-staging", "bore") => &["id-token", "packages"],
         // The cloud, by OIDC.
-        ("ci", "staging") | ("cd-staging" | "cd-production", _) => &["id-token"],
+        ("cd-staging" | "cd-production", _) => &["id-token"],
         _ => &[],
     }
 }
@@ -367,6 +398,12 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
                     "{when}"
                 );
             }
+            // What was cut off is taken back, also when somebody cancelled; not what was left before this job came to it.
+            if step["run"] == "make undo" {
+                let when =
+                    "always() && job.status != 'success' && steps.deploy.outcome != 'skipped'";
+                assert_eq!(step["if"], when);
+            }
             // The record is written whatever happened.
             assert!(step["run"] != "make record" || step["if"] == "always()");
         }
@@ -381,6 +418,11 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
     assert_eq!(parsed[".cloud"]["interruptible"], false);
     let after = parsed[".deploy"]["after_script"].to_string();
     assert!(after.contains("[ -e dist/deployed ] &&"), "{after}");
+    let (back, undo) = (after.find("make rollback || true"), after.find("make undo"));
+    assert!(back.is_some() && back < undo, "{after}");
+    assert!(after.contains(r#"if [ \"$CI_JOB_STATUS\" != success ]; then make undo"#));
+    let asks = parsed["validate-production"]["needs"].to_string();
+    assert!(asks.contains("bore-staging"), "{asks}");
     let script = parsed[".deploy"]["script"].to_string();
     assert!(
         script.contains(r#""make deploy","touch dist/deployed""#),
@@ -392,6 +434,9 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
     assert!(stages["approval"].contains("input ") && stages["approval"].contains("production"));
     assert!(!stages["deploy"].contains("rollback"));
     assert!(stages["after"].contains("unsuccessful { sh 'make rollback' }"));
+    assert!(stages["after"].contains("unsuccessful { sh 'make undo' }"));
+    assert!(stages["after"].contains("cleanup {"));
+    assert!(stages["bore"].contains("params.ENVIRONMENT == 'staging'"));
 }
 
 /// No secret on a screen, on a command line or in a file of ours; the tests' share of the code is a gate.

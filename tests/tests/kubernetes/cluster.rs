@@ -358,6 +358,7 @@ pub(crate) fn quota(objects: &[Object]) -> Vec<String> {
         "security-hub",
         "security-hub-data",
         "security-hub-monitoring",
+        "security-hub-deploy",
     ] {
         let Some(quota) = of_kind(objects, "ResourceQuota").find(|quota| namespace(quota) == space)
         else {

@@ -403,6 +403,90 @@ fn faults() -> Vec<Fault> {
             json!(5433),
         ),
         (
+            "network: deployer",
+            "NetworkPolicy",
+            "security-hub",
+            "/spec/ingress/2/ports/0/port",
+            json!(8006),
+        ),
+        (
+            "network: deployer",
+            "NetworkPolicy",
+            "prometheus",
+            "/spec/ingress/1/from/0/podSelector/matchLabels/app.kubernetes.io~1name",
+            json!("elsewhere"),
+        ),
+        (
+            "network: deployer",
+            "NetworkPolicy",
+            "alertmanager",
+            "/spec/ingress/1/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name",
+            json!("security-hub"),
+        ),
+        (
+            "network: deployer",
+            "NetworkPolicy",
+            "security-hub-deploy",
+            "/spec/egress/0/ports/0/port",
+            json!(80),
+        ),
+        (
+            "network: deployer",
+            "NetworkPolicy",
+            "security-hub-deploy",
+            "/spec/egress/3/to/0/ipBlock/cidr",
+            json!("10.0.0.0/24"),
+        ),
+        (
+            "network: deployer",
+            "NetworkPolicy",
+            "security-hub-deploy",
+            "/spec/egress/1/to/0/podSelector",
+            json!({}),
+        ),
+        (
+            "guard: runner",
+            "StatefulSet",
+            "security-hub-deploy",
+            "/spec/replicas",
+            json!(2),
+        ),
+        (
+            "guard: runner",
+            "StatefulSet",
+            "security-hub-deploy",
+            "/spec/volumeClaimTemplates",
+            json!([]),
+        ),
+        (
+            "guard: runner",
+            "StatefulSet",
+            "security-hub-deploy",
+            "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
+            json!("Delete"),
+        ),
+        (
+            "guard: runner",
+            "StatefulSet",
+            "prometheus",
+            "/spec/template/spec/serviceAccountName",
+            json!("security-hub-deployer"),
+        ),
+        (
+            "guard: runner",
+            "RoleBinding",
+            "security-hub-deployer",
+            "/subjects/0/namespace",
+            json!("security-hub"),
+        ),
+        (
+            "guard: runner",
+            "ValidatingAdmissionPolicy",
+            "security-hub-deployer",
+            "/spec/matchConditions/0/expression",
+            json!("'security-hub-deployers' in request.userInfo.groups"),
+        ),
+        (
             "network: outside",
             "NetworkPolicy",
             "security-hub-outbox",
@@ -413,7 +497,7 @@ fn faults() -> Vec<Fault> {
 }
 
 /// Sets what is at the pointer; its parent must be there.
-fn set(object: &mut Object, pointer: &str, value: Value) {
+pub(crate) fn set(object: &mut Object, pointer: &str, value: Value) {
     let (parent, last) = pointer.rsplit_once('/').unwrap();
     let last = last.replace("~1", "/");
     match object.pointer_mut(parent) {
@@ -477,12 +561,33 @@ fn managed_faults() -> Vec<Fault> {
     ]
 }
 
+/// Faults where a mesh asks who calls.
+fn mesh_faults() -> Vec<Fault> {
+    vec![
+        (
+            "network: deployer",
+            "AuthorizationPolicy",
+            "security-hub",
+            "/spec/rules/2/from/0/source/principals/0",
+            json!("cluster.local/ns/security-hub/sa/security-hub-deployer"),
+        ),
+        (
+            "network: deployer",
+            "StatefulSet",
+            "security-hub-deploy",
+            "/spec/template/metadata/labels/sidecar.istio.io~1inject",
+            Value::Null,
+        ),
+    ]
+}
+
 #[test]
 fn every_fault_is_noticed() {
     let mut unnoticed = Vec::new();
     for (place, faults) in [
         ("production", faults()),
         ("managed production", managed_faults()),
+        ("mesh production", mesh_faults()),
     ] {
         let sound = rendered(place);
         for (rule, kind, called, pointer, value) in faults {

@@ -111,7 +111,7 @@ pub(crate) fn rbac(objects: &[Object]) -> Vec<String> {
     faults
 }
 
-/// The deploy engine changes its own two Deployments, two Services and one Ingress, and no pod runs as it.
+/// The deploy engine changes its own two Deployments, two Services and one Ingress.
 pub(crate) fn deployer(objects: &[Object]) -> Vec<String> {
     let mut faults = Vec::new();
     let Some(role) = of_kind(objects, "Role").find(|role| name(role) == "security-hub-deployer")
@@ -153,11 +153,67 @@ pub(crate) fn deployer(objects: &[Object]) -> Vec<String> {
     {
         faults.push("no admission policy binds the jobs it makes".to_owned());
     }
-    if workloads(objects)
+    faults
+}
+
+/// One pod runs as the deployer, once, with a disk that outlasts it; the role is its account's; the admission policy knows it.
+pub(crate) fn runner(objects: &[Object]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let all = workloads(objects);
+    let runners: Vec<_> = all
         .iter()
-        .any(|workload| text(workload.pod, "/serviceAccountName") == "security-hub-deployer")
+        .filter(|workload| text(workload.pod, "/serviceAccountName") == "security-hub-deployer")
+        .collect();
+    let [one] = runners.as_slice() else {
+        return vec![format!("{} workloads run as the deployer", runners.len())];
+    };
+    let place = namespace(one.object);
+    if place != "security-hub-deploy"
+        || all
+            .iter()
+            .filter(|other| namespace(other.object) == place)
+            .count()
+            != 1
     {
-        faults.push("a pod runs as it".to_owned());
+        faults.push(format!("{}: does not stand apart", one.who()));
+    }
+    // Two would have two journals.
+    if text(one.object, "/kind") != "StatefulSet" || one.object["spec"]["replicas"] != json!(1) {
+        faults.push(format!("{}: there may be two of it", one.who()));
+    }
+    let kept = list(one.object, "/spec/volumeClaimTemplates")
+        .iter()
+        .filter_map(|claim| claim.pointer("/metadata/name"))
+        .any(|disk| {
+            one.containers().any(|container| {
+                list(container, "/volumeMounts").iter().any(|mount| {
+                    mount["name"] == *disk && mount["mountPath"] == "/var/lib/security-hub-deploy"
+                })
+            })
+        });
+    if !kept
+        || ["whenDeleted", "whenScaled"].iter().any(|when| {
+            one.object["spec"]["persistentVolumeClaimRetentionPolicy"][when] != "Retain"
+        })
+    {
+        faults.push(format!("{}: forgets what it deployed", one.who()));
+    }
+    let bound = of_kind(objects, "RoleBinding").any(|binding| {
+        text(binding, "/roleRef/name") == "security-hub-deployer"
+            && list(binding, "/subjects").iter().any(|subject| {
+                subject["name"] == "security-hub-deployer" && subject["namespace"] == place
+            })
+    });
+    if !bound {
+        faults.push(format!("{}: may change nothing", one.who()));
+    }
+    let account = format!("'system:serviceaccount:{place}:security-hub-deployer'");
+    let held = of_kind(objects, "ValidatingAdmissionPolicy").any(|policy| {
+        name(policy) == "security-hub-deployer"
+            && text(policy, "/spec/matchConditions/0/expression").contains(&account)
+    });
+    if !held {
+        faults.push(format!("{}: no admission policy binds it", one.who()));
     }
     faults
 }

@@ -10,6 +10,7 @@ mod faults;
 mod guard;
 mod network;
 mod objects;
+mod platform;
 mod pods;
 mod references;
 
@@ -47,6 +48,8 @@ const RULES: &[Rule] = &[
     ("network: covered", network::every_pod_is_covered),
     ("network: both ends", network::both_ends_agree),
     ("network: outside", network::outside_is_not_inside),
+    ("network: deployer", network::deployer_reaches),
+    ("guard: runner", guard::runner),
 ];
 
 #[test]

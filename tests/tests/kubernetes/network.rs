@@ -8,10 +8,11 @@ use crate::objects::{
     Object, database_labels, list, name, namespace, of_kind, takes, text, who, workloads,
 };
 
-const OURS: [&str; 3] = [
+const OURS: [&str; 4] = [
     "security-hub",
     "security-hub-data",
     "security-hub-monitoring",
+    "security-hub-deploy",
 ];
 
 fn policies<'a>(objects: &'a [Object], place: &'a str) -> impl Iterator<Item = &'a Object> {
@@ -155,6 +156,68 @@ pub(crate) fn both_ends_agree(objects: &[Object]) -> Vec<String> {
             if !workload.opens(&json!(number)) {
                 faults.push(format!("{to} does not open {port}"));
             }
+        }
+    }
+    faults
+}
+
+/// What a deploy asks must let it in, and it must be let out: each pod of the hub, for smoke tests and figures; Prometheus, for
+/// the gates; Alertmanager, for `make watch`; the API server and the pipeline. And nothing more: not the data.
+pub(crate) fn deployer_reaches(objects: &[Object]) -> Vec<String> {
+    let all = workloads(objects);
+    let runs = |workload: &&crate::objects::Workload<'_>| {
+        text(workload.pod, "/serviceAccountName") == "security-hub-deployer"
+    };
+    let Some(runner) = all.iter().find(runs) else {
+        return vec!["nothing runs deploys".to_owned()];
+    };
+    let mut wanted = BTreeSet::new();
+    for workload in &all {
+        let port = match text(&workload.labels, "/app.kubernetes.io~1name") {
+            "security-hub" => 8005,
+            "prometheus" => 9090,
+            "alertmanager" => 9093,
+            _ => continue,
+        };
+        wanted.insert((runner.who(), workload.who(), format!("TCP/{port}")));
+    }
+    let mut faults = Vec::new();
+    for (end, outgoing) in [("out", true), ("in", false)] {
+        let told: BTreeSet<_> = edges(objects, outgoing)
+            .into_iter()
+            .filter(|(from, _, _)| *from == runner.who())
+            .collect();
+        for (_, to, port) in wanted.symmetric_difference(&told) {
+            faults.push(format!("{to} {port}, {end}: missing, or too much"));
+        }
+    }
+    let to: Vec<_> = policies(objects, namespace(runner.object))
+        .filter(|policy| takes(&policy["spec"]["podSelector"], &runner.labels))
+        .flat_map(|policy| list(policy, "/spec/egress"))
+        .collect();
+    for (what, cidr, port) in [
+        ("the API server", "10.0.0.0/8", 443),
+        ("the pipeline", "0.0.0.0/0", 443),
+    ] {
+        let open = to.iter().any(|edge| {
+            list(edge, "/to")
+                .iter()
+                .any(|peer| text(peer, "/ipBlock/cidr") == cidr)
+                && list(edge, "/ports").iter().any(|one| one["port"] == port)
+        });
+        if !open {
+            faults.push(format!("{what} is out of reach"));
+        }
+    }
+    // A mesh asks for the caller's identity as well.
+    for policy in of_kind(objects, "AuthorizationPolicy") {
+        let let_in = list(policy, "/spec/rules").iter().any(|rule| {
+            rule.to_string()
+                .contains("cluster.local/ns/security-hub-deploy/sa/security-hub-deployer")
+        });
+        let has_one = text(&runner.labels, "/sidecar.istio.io~1inject") == "true";
+        if !let_in || !has_one {
+            faults.push(format!("{}: the mesh refuses it", who(policy)));
         }
     }
     faults

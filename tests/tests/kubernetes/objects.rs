@@ -7,13 +7,14 @@ use serde_json::Value;
 
 pub(crate) type Object = Value;
 
-/// With the database in the cluster, and where the cloud runs it.
-pub(crate) const PLACES: [&str; 5] = [
+/// With the database in the cluster, where the cloud runs it, and in a service mesh.
+pub(crate) const PLACES: [&str; 6] = [
     "development",
     "staging",
     "production",
     "managed staging",
     "managed production",
+    "mesh production",
 ];
 
 pub(crate) fn root() -> PathBuf {
@@ -24,17 +25,22 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The overlay as `kubectl` renders it; `managed …` with the one line changed that puts the cloud's databases in place of the
-/// cluster's.
+/// cluster's; `mesh …` with the component that is optional.
 pub(crate) fn rendered(place: &str) -> Vec<Object> {
     let overlays = root().join("infrastructure/kubernetes/overlays");
-    let Some(place) = place.strip_prefix("managed ") else {
+    let Some((variant, place)) = place.split_once(' ') else {
         return render(&overlays.join(place));
     };
     // Kustomize wants it inside the tree.
     let copy = tempfile::Builder::new()
-        .prefix(".managed-")
+        .prefix(&format!(".{variant}-"))
         .tempdir_in(&overlays)
         .unwrap();
+    if variant == "mesh" {
+        let text = format!("resources: [../{place}]\ncomponents: [../../components/mesh-mtls]\n");
+        std::fs::write(copy.path().join("kustomization.yaml"), text).unwrap();
+        return render(copy.path());
+    }
     let copied = Command::new("cp")
         .arg("-r")
         .arg(overlays.join(place).join("."))
@@ -49,7 +55,7 @@ pub(crate) fn rendered(place: &str) -> Vec<Object> {
     render(copy.path())
 }
 
-fn render(folder: &Path) -> Vec<Object> {
+pub(crate) fn render(folder: &Path) -> Vec<Object> {
     let output = Command::new("kubectl")
         .arg("kustomize")
         .arg(folder)

@@ -148,7 +148,8 @@ pub(crate) fn probes(objects: &[Object]) -> Vec<String> {
     })
 }
 
-/// Who needs a token of the Kubernetes API: the metrics adapter by its account, Prometheus by its own short-lived volume.
+/// Who needs a token of the Kubernetes API: the metrics adapter by its account, Prometheus and the
+/// deploy runner by a short-lived volume of their own.
 pub(crate) fn tokens(objects: &[Object]) -> Vec<String> {
     let mut faults = each(objects, |workload| {
         let mut faults = Vec::new();
@@ -158,8 +159,8 @@ pub(crate) fn tokens(objects: &[Object]) -> Vec<String> {
             .iter()
             .flat_map(|volume| list(volume, "/projected/sources"))
             .any(|source| source.get("serviceAccountToken").is_some());
-        if automatic != (account == "prometheus-adapter") || projected != (account == "prometheus")
-        {
+        let asks = ["prometheus", "security-hub-deployer"].contains(&account);
+        if automatic != (account == "prometheus-adapter") || projected != asks {
             faults.push(format!(
                 "token: automatic {automatic}, projected {projected}"
             ));

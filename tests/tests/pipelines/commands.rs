@@ -16,6 +16,8 @@ fn every_hubctl_command_exists() {
         "scripts/pipeline",
         "scripts/ci",
         "infrastructure/scripts/deployment",
+        "infrastructure/scripts/maintenance",
+        "infrastructure/scripts/security",
     ] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
             texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());

@@ -34,7 +34,7 @@ output "pipeline_role_arns" {
 }
 
 output "karpenter" {
-  description = "For Karpenter's settings and node class, which the platform's administrators write."
+  description = "For Karpenter's settings and node class (infrastructure/kubernetes/platform)."
   value = {
     queue            = aws_sqs_queue.interruptions.name
     instance_profile = aws_iam_instance_profile.node.name

@@ -7,6 +7,7 @@ locals {
     "security-hub/key-ring"           = "The hub's key ring (keys.json)"
     "security-hub/database/hub-owner" = "{password}: the role that owns the schema; migrations only"
     "security-hub/database/hub-app"   = "{password}: the servers' role; {host, ca} as well where the database is managed"
+    "security-hub/deploy"             = "{deploy-toml, release-key, slack-url, registration-token}: what the deploy runner reads"
     "security-hub/redis"              = "{hub, admin, replica, probe}: passwords of the Redis users"
     "security-hub/monitoring"         = "{hub-metrics-key, pager-routing-key, chat-url, grafana-admin-password}"
   }

@@ -11,7 +11,7 @@ use super::site::Site;
 use super::unharmed;
 
 /// What a whole deploy leaves in the journal: gates, migrate, start, ready, smoke, three shares, bake, retire.
-const ENTRIES: usize = 10;
+pub(super) const ENTRIES: usize = 10;
 /// The same for a return to a kept release: migrate, start, ready, smoke, share, bake, retire.
 const RETURNING: usize = 7;
 
@@ -78,14 +78,14 @@ async fn killed_when(site: &Site, arguments: &[&str], is_there: impl Fn(&Value) 
     }
 }
 
-async fn killed_after(site: &Site, arguments: &[&str], count: usize) {
+pub(super) async fn killed_after(site: &Site, arguments: &[&str], count: usize) {
     killed_when(site, arguments, |journey| steps(journey) >= Some(count)).await;
     let (code, status) = site.run(&["status"]).await;
     assert_eq!(code, 1, "{status}");
     assert_ne!(status["unfinished"], Value::Null, "after {count}: {status}");
 }
 
-fn deploying(release: &Path) -> [&str; 3] {
+pub(super) fn deploying(release: &Path) -> [&str; 3] {
     ["deploy", "--release", release.to_str().unwrap()]
 }
 
@@ -104,7 +104,7 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
         let (outcome, live) = if goes_on {
             (site.deploy(&release).await, name)
         } else {
-            (site.run(&["rollback"]).await, before)
+            (site.run(&["rollback", "--unfinished"]).await, before)
         };
         let word = if goes_on { "deployed" } else { "rolled_back" };
         assert_eq!(
@@ -115,6 +115,11 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
         );
         assert_eq!(site.live().await, live, "after {count}");
     }
+    // Nothing is left: then it changes nothing, where a plain rollback would bring the release before in.
+    let live = site.live().await;
+    let (code, said) = site.run(&["rollback", "--unfinished"]).await;
+    assert_eq!((code, &said), (0, &json!({"unfinished": null})));
+    assert_eq!(site.live().await, live);
     unharmed(&load.stop().await);
 }
 

@@ -4,6 +4,7 @@ mod display;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use hub_base::{Clock as _, SystemClock};
@@ -16,6 +17,7 @@ use hub_operate::{Config, Error, Place, Release};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use self::display::{Progress, down, ended, gates, line, rows, shown};
 use super::release::parse;
@@ -269,17 +271,32 @@ pub(crate) struct Rollback {
     place: Where,
     /// Folder of a kept release; without it, an unfinished deploy is taken back, an unfinished rollback is gone on with, or
     /// the release before returns.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "unfinished")]
     to: Option<PathBuf>,
+    /// Only what is left half done: where nothing is, nothing is changed and that is well. For a pipeline that was cut off;
+    /// waits for a `hubctl` that is still at it.
+    #[arg(long)]
+    unfinished: bool,
     #[command(flatten)]
     hold: Hold,
 }
+
+/// For how long one that was told to end may still be at it: it takes a whole deploy back.
+const STILL_AT_IT: Duration = Duration::from_mins(15);
 
 impl Rollback {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let state = site.target.state().to_owned();
-        let mut journal = Journal::open(&state)?;
+        let mut journal = self.journal(&state).await?;
+        if self.unfinished && journal.current().is_none() {
+            if output.json {
+                output.document(&json!({"unfinished": null}))?;
+            } else {
+                output.line("nothing is left half done")?;
+            }
+            return Ok(Exit::Done);
+        }
         let history = Journal::history(&state)?;
         let release = match self.destination(&journal, &history)? {
             Some(dir) => {
@@ -300,6 +317,18 @@ impl Rollback {
         let asked = outcome.is_deployed() || !outcome.journey.is_rollback();
         ended(output, outcome)?;
         Ok(if asked { Exit::Done } else { Exit::No })
+    }
+
+    async fn journal(&self, state: &Path) -> Result<Journal, Error> {
+        let deadline = Instant::now() + STILL_AT_IT;
+        loop {
+            match Journal::open(state) {
+                Err(Error::Held(_)) if self.unfinished && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(500)).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// The folder of the release to return to; nothing if what is under way is to be taken back.

@@ -38,7 +38,7 @@ run "secrets" {
 
   assert {
     condition = sort(keys(output.secret_arns)) == tolist([
-      "security-hub/database/hub-app", "security-hub/database/hub-owner", "security-hub/key-ring", "security-hub/monitoring", "security-hub/redis",
+      "security-hub/database/hub-app", "security-hub/database/hub-owner", "security-hub/deploy", "security-hub/key-ring", "security-hub/monitoring", "security-hub/redis",
     ])
     error_message = "The names that the Kubernetes overlays ask for."
   }
