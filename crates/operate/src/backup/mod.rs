@@ -200,7 +200,7 @@ impl One<'_> {
         self.tool.backup(kind, number, operation.witness()).await?;
         let info = self.tool.info().await?;
         let newest = info.backups.last().ok_or_else(|| {
-            Error::Nonsense("pgbackrest info: the backup that was just made is missing".to_owned())
+            Error::Backup("the backup that was just made is not in the repository".to_owned())
         })?;
         let took_ms = operation.did("copy", words, json!(newest));
         operation.at("seal", "keys, configuration, certificates");

@@ -23,7 +23,7 @@ pub(crate) const STANZA: &str = "hub";
 /// For commands that only ask.
 const ASK: Duration = Duration::from_mins(2);
 /// For a segment to arrive, as a multiple of how long a repository may be silent: others may wait before it for one that is.
-const ARRIVAL: u32 = 20;
+const ARRIVAL: u32 = 60;
 /// Never expired by itself: what goes is decided by [`super::Keep`].
 const FOR_EVER: u32 = 9_999_999;
 /// Segments that are pushed at once: those that wait for a repository that is away must not hold up the others.
@@ -267,7 +267,10 @@ impl PgBackRest {
 
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let text = self.ask("info", &["--output=json"]).await?;
-        Info::parse(&text).map_err(|error| Error::Nonsense(format!("pgbackrest info: {error}")))
+        // What a wrong passphrase makes of a file stands in it as it is.
+        let text = text.replace(char::is_control, " ");
+        Info::parse(&text)
+            .map_err(|error| Error::Backup(format!("pgbackrest info makes no sense: {error}")))
     }
 
     pub(crate) async fn backup(
