@@ -61,6 +61,7 @@ if [ "$want" != run ]; then
   need curl curl
   need haproxy haproxy
   need pgbackrest pgbackrest
+  need faketime faketime
   need prometheus prometheus
   need prometheus-alertmanager prometheus-alertmanager
   need chromium chromium

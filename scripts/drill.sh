@@ -88,8 +88,39 @@ base=$(since "$began")
 rm -rf "$out/basebackup"
 awk -v ours="$backup" -v theirs="$base" 'BEGIN { printf "backup: %.1f s, pg_basebackup --gzip of the same database: %.1f s, pace %.2f of it\n", ours, theirs, theirs / ours }'
 
-say "The drill, under load: restored beside it, proven, thrown away"
-"$hubctl" --token-file "$out/backup.key" drill --scratch "$out" --recovery-key "$out/recovery.key" --rto 5m --rpo 1m
+say "The drill, under load: restored beside it, proven, thrown away; and what production feels of it"
+# How long the slowest twentieth of an owner's requests took while `$1` seconds passed, or while the process `$2` lived.
+p95() {
+  python3 - "$HUB_URL" "$out/owner.token" "$@" <<'PYTHON'
+import os, sys, time, urllib.request
+url, token, seconds = sys.argv[1], open(sys.argv[2]).read().strip(), float(sys.argv[3])
+process = int(sys.argv[4]) if len(sys.argv) > 4 else None
+took, until = [], time.monotonic() + seconds
+def goes_on():
+    if process is None:
+        return time.monotonic() < until
+    try:
+        # A zombie has ended.
+        return open(f"/proc/{process}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+while goes_on():
+    began = time.monotonic()
+    request = urllib.request.Request(url + "/api/v2/users", headers={"authorization": "Bearer " + token})
+    urllib.request.urlopen(request).read()
+    took.append(time.monotonic() - began)
+    time.sleep(0.02)
+took.sort()
+print(f"{1000 * took[int(len(took) * 0.95)]:.1f}")
+PYTHON
+}
+calm=$(p95 20)
+"$hubctl" --token-file "$out/backup.key" drill --scratch "$out" --recovery-key "$out/recovery.key" --rto 5m --rpo 1m &
+drill=$!
+during=$(p95 0 "$drill")
+wait "$drill"
+printf 'p95 of production: %s ms before the drill, %s ms during it (both under load; it must not double)\n' "$calm" "$during"
+awk -v calm="$calm" -v during="$during" 'BEGIN { exit !(during < 2 * calm || during < 10) }'
 
 say "The disaster: hub and database killed, the database's files deleted"
 kill -9 "$load" "$hub"
@@ -109,5 +140,23 @@ newest = json.load(open(sys.argv[1]))["proof"]["newest"].replace("Z", "+00:00")
 print(f"{float(sys.argv[2]) - datetime.datetime.fromisoformat(newest).timestamp():.0f}")
 PYTHON
 )
+# The same backup by pgBackRest alone, with as many processes, as the database's own user.
+plain=$out/plain
+as=()
+[ "$(id -u)" -ne 0 ] || as=(setpriv "--reuid=$(stat -c %u "$HUB_DATA_DIR/postgres/data")" \
+  "--regid=$(stat -c %g "$HUB_DATA_DIR/postgres/data")" --clear-groups)
+mkdir -m 700 "$plain"
+chown --reference="$HUB_DATA_DIR/postgres/data" "$plain"
+began=$(now)
+"${as[@]}" pgbackrest --config="$HUB_DATA_DIR/backup/pgbackrest.conf" --stanza=hub --pg1-path="$plain" restore
+theirs=$(since "$began")
+rm -rf "$plain"
+ours=$(python3 -c 'import json, sys
+steps = json.load(open(sys.argv[1]))["operation"]["steps"]
+print(next(step["took_ms"] for step in steps if step["step"] == "restore") / 1000)' "$out/restore.json")
+awk -v ours="$ours" -v theirs="$theirs" 'BEGIN {
+  printf "restore of the files: %.1f s, plain pgbackrest restore of the same: %.1f s, pace %.2f of it\n", ours, theirs, theirs / ours
+  exit !(ours < 3 || theirs / ours >= 0.8) }'
+
 say "RTO $rto s (objective 300 s), RPO $rpo s under load (objective 60 s)"
 awk -v rto="$rto" -v rpo="$rpo" 'BEGIN { exit !(rto < 300 && rpo < 60) }'

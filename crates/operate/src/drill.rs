@@ -72,6 +72,7 @@ pub async fn run(
         .tempdir_in(scratch)
         .map_err(fault(scratch, "made"))?;
     let mut operation = Operation::begin("drill", clock, witness);
+    step_back().await;
     let source = Site::open(&site.data_dir, site.config.clone())?;
     let request = Request {
         source: Source::Site(Box::new(source)),
@@ -97,6 +98,24 @@ pub async fn run(
     };
     site.log()?.keep(&record)?;
     Ok(Done { record, report })
+}
+
+/// Production comes first: this process, and with it all that it starts, works only where nothing else wants to. Each
+/// thread for itself, since it is the thread that starts a program whose priority the program has.
+async fn step_back() {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return;
+    };
+    let threads: Vec<_> = threads.flatten().map(|entry| entry.file_name()).collect();
+    for (program, arguments) in [
+        ("renice", ["-n", "10", "-p"].as_slice()),
+        ("ionice", &["-c", "3", "-p"]),
+    ] {
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).args(&threads);
+        // Where there is no such program the drill is as good, only less polite.
+        let _asked = crate::program::run(command, Duration::from_secs(5)).await;
+    }
 }
 
 async fn attempt(

@@ -11,11 +11,11 @@ use crate::tool::patiently;
 use crate::world::{Actor, PASSWORD, make_tenant, start};
 
 /// A small file system of its own, gone when dropped.
-struct Disk(tempfile::TempDir);
+pub(crate) struct Disk(tempfile::TempDir);
 
 impl Disk {
     /// `None` where this user may not mount one.
-    fn new(megabytes: u32) -> Option<Self> {
+    pub(crate) fn new(megabytes: u32) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=0755")])
@@ -27,12 +27,12 @@ impl Disk {
         mounted.then_some(Self(home))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Leaves no byte free.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         let path = self.path().join("ballast");
         let mut file = std::fs::File::create(&path).unwrap();
         for size in [1 << 20, 1 << 12, 1] {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hub_base::{Clock as _, HumanDuration, SystemClock, Timestamp};
-use hub_operate::backup::{self, Backup as Kept, Config, Due, Info, Kind, Made, Schedule, Site};
-use hub_operate::operation::{Operation, Record};
+use hub_base::SystemClock;
+use hub_operate::backup::{self, Backup as Kept, Config, Info, Kind, Lag, Made, Pruned, Site};
+use hub_operate::operation::Record;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::progress::Progress;
+use super::standing;
 use super::told::told;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -87,10 +88,14 @@ pub(crate) enum Backup {
         #[command(flatten)]
         place: Where,
     },
-    /// What is due, what was missed; 1 if anything was, and the hub is told (an incident).
+    /// What is due, what was missed, how far each repository lies behind; 1 if anything was missed or lags, and the hub is told
+    /// (an incident).
     Schedule {
         #[command(flatten)]
         place: Where,
+        /// Write the figures here too, for the textfile collector of Prometheus' node exporter.
+        #[arg(long, value_name = "FILE")]
+        metrics: Option<PathBuf>,
     },
     /// Remove what the retention policy no longer keeps; never what is under a legal hold.
     Prune {
@@ -113,7 +118,7 @@ impl Backup {
             } => {
                 let site = place.site()?;
                 let kind = if due {
-                    due_now(&site).await?
+                    standing::due_now(&site).await?
                 } else {
                     Some(kind.into())
                 };
@@ -123,7 +128,12 @@ impl Backup {
                 };
                 made(&site, kind, recovery_key.as_deref(), client, output).await
             }
-            Self::List { place } => listed(output, &backup::list(&place.site()?).await?),
+            Self::List { place } => {
+                let site = place.site()?;
+                let info = backup::list(&site).await?;
+                let lags = backup::measure(&site, &info).await?;
+                listed(output, &info, &lags)
+            }
             Self::Verify { place } => {
                 let verified = backup::verify(&place.site()?, &Progress::new()).await?;
                 let good = verified.faults.is_empty();
@@ -144,51 +154,16 @@ impl Backup {
                 }
                 Ok(if good { Exit::Done } else { Exit::No })
             }
-            Self::Schedule { place } => scheduled(&place.site()?, client, output).await,
+            Self::Schedule { place, metrics } => {
+                standing::scheduled(&place.site()?, metrics.as_deref(), client, output).await
+            }
             Self::Prune { place, dry_run } => {
-                let gone = backup::prune(&place.site()?, !dry_run).await?;
-                if output.json {
-                    output.document(&json!({"dry_run": dry_run, "gone": gone}))?;
-                } else {
-                    let rows = gone.iter();
-                    let rows = rows.map(|(number, label)| vec![number.to_string(), label.clone()]);
-                    let what = if dry_run { "Would go" } else { "Gone" };
-                    output.table(&["Repository", what], rows.collect())?;
-                }
+                let pruned = backup::prune(&place.site()?, !dry_run).await?;
+                pruned_away(output, &pruned, dry_run)?;
                 Ok(Exit::Done)
             }
         }
     }
-}
-
-/// The backup that the schedule asks for now.
-async fn due_now(site: &Site) -> Result<Option<Kind>, Failure> {
-    let standing = standing(site).await?;
-    let backups: Vec<_> = standing
-        .into_iter()
-        .filter(|one| one.kind != "drill")
-        .collect();
-    Ok(match Schedule::due(&backups) {
-        Some(Due::Backup(kind)) => Some(kind),
-        _ => None,
-    })
-}
-
-async fn standing(site: &Site) -> Result<Vec<backup::Standing>, Failure> {
-    let info = if site.is_set_up() {
-        backup::list(site).await?
-    } else {
-        Info::default()
-    };
-    let drill = site.log()?.all()?.into_iter().rev();
-    let drill = drill
-        .filter(|record| record.kind == "drill" && record.outcome == "done")
-        .map(|record| record.ended);
-    let now = SystemClock.now();
-    Ok(site
-        .config
-        .schedule
-        .standing(&info, drill.into_iter().next(), now))
 }
 
 async fn made(
@@ -206,7 +181,7 @@ async fn made(
         hand_over(made, key, output)?;
     }
     tell(site, client, output).await?;
-    let good = done.manifest.is_some();
+    let good = done.record.why.is_none();
     if output.json {
         output.document(&json!({"operation": done.record, "manifest": done.manifest}))?;
     } else {
@@ -270,9 +245,33 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn listed(output: &Output, info: &Info) -> Result<Exit, Failure> {
+fn pruned_away(output: &Output, pruned: &Pruned, dry_run: bool) -> Result<(), Failure> {
     if output.json {
-        output.document(info)?;
+        let Pruned { gone, held, holds } = pruned;
+        return output
+            .document(&json!({"dry_run": dry_run, "gone": gone, "held": held, "holds": holds}));
+    }
+    let what = if dry_run { "would go" } else { "gone" };
+    let row = |what: &str, (number, label): &(u8, String)| {
+        vec![number.to_string(), label.clone(), what.to_owned()]
+    };
+    let gone = pruned.gone.iter().map(|one| row(what, one));
+    let held = pruned.held.iter().map(|one| row("under legal hold", one));
+    output.table(&["Repository", "Backup", ""], gone.chain(held).collect())?;
+    for reason in pruned.holds.iter().filter(|_| !pruned.held.is_empty()) {
+        output.line(&format!("A legal hold is in force: {reason}"))?;
+    }
+    Ok(())
+}
+
+fn listed(output: &Output, info: &Info, lags: &[Lag]) -> Result<Exit, Failure> {
+    if output.json {
+        output.document(&json!({
+            "backups": info.backups,
+            "status": info.status,
+            "newest_wal": info.newest_wal,
+            "repositories": lags,
+        }))?;
         return Ok(Exit::Done);
     }
     let row = |backup: &Kept| {
@@ -298,55 +297,6 @@ fn listed(output: &Output, info: &Info) -> Result<Exit, Failure> {
         ],
         info.backups.iter().map(row).collect(),
     )?;
+    standing::lag_table(output, lags)?;
     Ok(Exit::Done)
-}
-
-async fn scheduled(site: &Site, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let standing = standing(site).await?;
-    let missed: Vec<&str> = standing
-        .iter()
-        .filter(|one| one.is_missed)
-        .map(|one| one.kind)
-        .collect();
-    if !missed.is_empty() {
-        // Whoever is missing is told as what failed: the hub opens an incident for it.
-        let progress = Progress::new();
-        let operation = Operation::begin("backup", Arc::new(SystemClock), &progress);
-        let why = format!("missed: no {} backup in time", missed.join(", no "));
-        site.log()?.keep(&operation.end("schedule", Some(why)))?;
-        tell(site, client, output).await?;
-    }
-    if output.json {
-        output.document(&json!({"standing": standing}))?;
-    } else {
-        let since = |last: Option<Timestamp>| {
-            last.map_or_else(
-                || "never".to_owned(),
-                |last| {
-                    let old = SystemClock.now().since(last).as_secs();
-                    let old = HumanDuration(std::time::Duration::from_secs(old));
-                    format!("{old} ago")
-                },
-            )
-        };
-        let rows = standing.iter().map(|one| {
-            let word = match (one.is_missed, one.is_due) {
-                (true, _) => "MISSED",
-                (_, true) => "due",
-                _ => "in time",
-            };
-            vec![
-                one.kind.to_owned(),
-                one.every.to_string(),
-                since(one.last),
-                output.verdict(!one.is_missed, word),
-            ]
-        });
-        output.table(&["What", "Every", "Last", ""], rows.collect())?;
-    }
-    Ok(if missed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::No
-    })
 }

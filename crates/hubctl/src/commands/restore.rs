@@ -1,8 +1,9 @@
 //! Restores and drills.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::Args;
 use hub_base::SystemClock;
 use hub_operate::backup::{Config, Repository};
@@ -22,9 +23,13 @@ use crate::output::Output;
 pub(crate) struct Restore {
     #[command(flatten)]
     place: Where,
-    /// Restore from this repository alone (another host; the data directory is lost). Needs the recovery key.
-    #[arg(long, value_name = "DIR", requires = "recovery_key")]
+    /// Restore from this repository alone (another host; the data directory is lost): its folder, or a backup.toml that says
+    /// where it is. Needs the recovery key.
+    #[arg(long, value_name = "PATH", requires = "recovery_key")]
     repository: Option<PathBuf>,
+    /// Which repository of that backup.toml, if it has several.
+    #[arg(long, value_name = "N", requires = "repository")]
+    repository_number: Option<usize>,
     /// `latest`, a time (2026-11-24T03:00:00Z), or a ledger entry (entry:TENANT/NUMBER).
     #[arg(long, value_name = "POINT", default_value = "latest")]
     to: Point,
@@ -89,11 +94,7 @@ impl Restore {
         let key = key.map(RecoveryKey::read).transpose();
         let key = key.map_err(hub_operate::Error::from)?;
         let source = match &self.repository {
-            Some(path) => Source::Repository(Repository {
-                path: Some(std::fs::canonicalize(path)?),
-                s3: None,
-                passphrase_file: None,
-            }),
+            Some(path) => Source::Repository(one_repository(path, self.repository_number)?),
             None => Source::Site(Box::new(self.place.site()?)),
         };
         let into = match &self.into {
@@ -120,6 +121,31 @@ impl Restore {
             processes: Config::default().processes,
         })
     }
+}
+
+/// A folder is one; a file names them.
+fn one_repository(path: &Path, number: Option<usize>) -> Result<Repository, Failure> {
+    let whole = std::fs::canonicalize(path)
+        .with_context(|| format!("{}: the repository cannot be found", path.display()))
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+    if whole.is_dir() {
+        return Ok(Repository::folder(whole));
+    }
+    let mut all = Config::read(&whole)?.repositories;
+    let count = all.len();
+    let wanted = match number {
+        None if count == 1 => 1,
+        None => 0,
+        Some(number) => number,
+    };
+    if (1..=count).contains(&wanted) {
+        return Ok(all.swap_remove(wanted - 1));
+    }
+    let what = anyhow::anyhow!(
+        "{} has {count} repositories: say which with --repository-number",
+        path.display()
+    );
+    Err(Failure::new(Exit::Usage, what))
 }
 
 fn shown(output: &Output, plan: &Plan) -> Result<(), Failure> {

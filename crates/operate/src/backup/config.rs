@@ -31,6 +31,8 @@ pub struct Config {
     pub archive_timeout: HumanDuration,
     /// Processes that read, compress and write.
     pub processes: u8,
+    /// How long a repository may be silent before it counts as away.
+    pub patience: HumanDuration,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             keep: Keep::default(),
             archive_timeout: HumanDuration(std::time::Duration::from_secs(30)),
             processes: 2,
+            patience: HumanDuration(std::time::Duration::from_secs(5)),
         }
     }
 }
@@ -88,6 +91,34 @@ pub struct Repository {
     pub s3: Option<S3>,
     /// The file with its passphrase; without one, it is made and kept beside the configuration.
     pub passphrase_file: Option<PathBuf>,
+    /// How far it may lie behind the database before that is an alarm.
+    #[serde(default = "lag")]
+    pub lag: HumanDuration,
+}
+
+const fn lag() -> HumanDuration {
+    HumanDuration(std::time::Duration::from_mins(5))
+}
+
+impl Repository {
+    /// A folder.
+    pub const fn folder(path: PathBuf) -> Self {
+        Self {
+            path: Some(path),
+            s3: None,
+            passphrase_file: None,
+            lag: lag(),
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        match (&self.path, &self.s3) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(s3)) => format!("s3://{}{} at {}", s3.bucket, s3.path, s3.endpoint),
+            (None, None) => String::new(),
+        }
+    }
 }
 
 /// An object store that speaks S3.
@@ -167,6 +198,11 @@ impl Config {
             if repository.path.is_some() == repository.s3.is_some() {
                 faults.push(format!("repository {number} must have either path or s3"));
             }
+            if let Some(s3) = &repository.s3
+                && !s3.path.starts_with('/')
+            {
+                faults.push(format!("repository {number}: s3.path must begin with /"));
+            }
         }
         if self.repositories.len() > 4 {
             faults.push("at most four repositories".to_owned());
@@ -179,6 +215,9 @@ impl Config {
         let seconds = self.archive_timeout.0.as_secs();
         if !(1..=3600).contains(&seconds) {
             faults.push("archive_timeout must be from 1s to 1h".to_owned());
+        }
+        if !(1..=600).contains(&self.patience.0.as_secs()) {
+            faults.push("patience must be from 1s to 10m".to_owned());
         }
         if !(1..=64).contains(&self.processes) {
             faults.push("processes must be from 1 to 64".to_owned());

@@ -108,6 +108,7 @@ mod tests {
             repository: 1,
             wal_start: String::new(),
             wal_stop: String::new(),
+            postgres: String::new(),
         }
     }
 

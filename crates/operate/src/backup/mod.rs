@@ -5,17 +5,21 @@ mod bundle;
 mod config;
 mod info;
 mod keep;
+mod lag;
 pub(crate) mod pgbackrest;
+mod said;
 mod schedule;
 mod site;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hub_base::{Clock, Timestamp};
+use hub_vault::Recipient;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::bundle::Bundle;
 use self::pgbackrest::PgBackRest;
@@ -25,11 +29,13 @@ use crate::operation::{Operation, Record, Witness};
 pub(crate) use bundle::unpack;
 pub use bundle::{Held, Manifest};
 pub use config::{Config, Database, Repository, S3, Schedule};
-pub use info::{Backup, Info, Kind};
+pub use info::{Backup, Info, Kind, Stand};
 pub use keep::Keep;
+pub use lag::{Lag, measure};
 pub use schedule::{Due, Standing};
-pub(crate) use site::Cluster;
+pub(crate) use site::{Cluster, Unlocked};
 pub use site::{Made, Site};
+pub use verify::{Verified, verify};
 
 /// The file with the repository's passphrase, sealed to the recipients.
 pub(crate) const RECOVERY: &str = "recovery.age";
@@ -43,7 +49,8 @@ pub struct Done {
     pub made: Option<Made>,
 }
 
-/// Makes one backup into every repository. The record says how it went, also when it failed.
+/// Makes one backup into every repository. The record says how it went, also when it failed; it has failed if it did in one
+/// of them.
 ///
 /// # Errors
 /// What keeps it from beginning.
@@ -57,9 +64,11 @@ pub async fn run(
     let mut made = None;
     let done = attempt(site, kind, &mut operation, &mut made).await;
     let (manifest, record) = match done {
-        Ok(manifest) => {
-            let label = manifest.backup.clone();
-            (Some(manifest), operation.end(label, None))
+        Ok(outcome) => {
+            let why = outcome.why();
+            let made = outcome.made.as_ref();
+            let subject = made.map_or_else(|| kind.name().to_owned(), |made| made.backup.clone());
+            (outcome.made, operation.end(subject, why))
         }
         Err(error) => {
             let why = hub_base::chain(&error);
@@ -79,54 +88,137 @@ async fn attempt(
     kind: Kind,
     operation: &mut Operation<'_>,
     made: &mut Option<Made>,
-) -> Result<Manifest, Error> {
+) -> Result<Outcome, Error> {
     operation.at("prepare", "the repositories");
     let _hold = site.hold()?;
     let (recipients, fresh) = site.recipients()?;
     *made = fresh;
     let started = site.running().await?;
-    let done = async {
-        let tool = site.tool()?;
-        let newest = set_up(site, &tool, &recipients).await?;
-        let kind = if newest { kind } else { Kind::Full };
-        let overseer = site.cluster.overseer()?;
-        let (trees, size) = (overseer.trees().await?, overseer.size().await?);
-        let entries: u64 = trees.iter().map(|tree| tree.size).sum();
-        operation.did(
-            "prepare",
-            format!(
-                "{} ledgers with {entries} entries; {} MiB of database",
-                trees.len(),
-                size >> 20
-            ),
-            json!({"checkpoints": trees}),
-        );
-        let mut took_ms = 0;
-        for number in site.numbers() {
-            let words = format!("{} backup into repository {number}", kind.name());
-            operation.at("copy", &words);
-            tool.backup(kind, number, operation.witness()).await?;
-            let info = tool.info().await?;
-            let backup = info.backups.iter().rfind(|one| one.repository == number);
-            let figures = backup.map_or(Value::Null, |backup| json!(backup));
-            took_ms = operation.did("copy", words, figures);
-        }
-        operation.at("seal", "keys, configuration, certificates");
-        let manifest = Manifest {
-            version: 1,
-            backup: String::new(),
-            kind,
-            at: operation.now(),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            size,
-            trees,
-            tables: Vec::new(),
-            files: Vec::new(),
-            references: site.config.references.clone(),
-            sealed: String::new(),
-            took_ms,
+    let done = into_each(site, kind, operation, &recipients).await;
+    if let Some(cluster) = started {
+        cluster.stop().await.map_err(hub_store::Error::from)?;
+    }
+    done
+}
+
+/// A backup into each repository; what is the matter with one does not keep it from the others.
+async fn into_each(
+    site: &Site,
+    kind: Kind,
+    operation: &mut Operation<'_>,
+    recipients: &[Recipient],
+) -> Result<Outcome, Error> {
+    // What the archiver reads: with every repository, whether it answers or not.
+    let tool = site.tool()?;
+    let overseer = site.cluster.overseer()?;
+    let (trees, size) = (overseer.trees().await?, overseer.size().await?);
+    let entries: u64 = trees.iter().map(|tree| tree.size).sum();
+    operation.did(
+        "prepare",
+        format!(
+            "{} ledgers with {entries} entries; {} MiB of database",
+            trees.len(),
+            size >> 20
+        ),
+        json!({"checkpoints": trees}),
+    );
+    let manifest = Manifest {
+        version: 1,
+        backup: String::new(),
+        kind,
+        at: operation.now(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        size,
+        trees,
+        tables: Vec::new(),
+        files: Vec::new(),
+        references: site.config.references.clone(),
+        sealed: String::new(),
+        took_ms: 0,
+    };
+    let mut outcome = Outcome::default();
+    for unlocked in site.unlocked()? {
+        let one = One {
+            site,
+            archiver: &tool,
+            tool: site.alone(unlocked.number)?,
+            unlocked,
         };
-        let manifest = seal(site, &tool, manifest, &recipients).await?;
+        match one.back_up(&manifest, recipients, operation).await {
+            Ok(made) => outcome.made = Some(made),
+            Err(error) => outcome.failed.push((one.unlocked.number, error)),
+        }
+    }
+    Ok(outcome)
+}
+
+/// What became of it in the repositories.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The manifest in the last repository that has it.
+    made: Option<Manifest>,
+    failed: Vec<(u8, Error)>,
+}
+
+impl Outcome {
+    fn why(&self) -> Option<String> {
+        let each = self.failed.iter();
+        let each =
+            each.map(|(number, error)| format!("repository {number}: {}", hub_base::chain(error)));
+        let mut whys: Vec<String> = each.collect();
+        if !whys.is_empty() && self.made.is_some() {
+            whys.push("the backup is in the other one".to_owned());
+        }
+        (!whys.is_empty()).then(|| whys.join("; "))
+    }
+}
+
+/// One repository's part of a backup.
+struct One<'a> {
+    site: &'a Site,
+    archiver: &'a PgBackRest,
+    tool: PgBackRest,
+    unlocked: Unlocked,
+}
+
+impl One<'_> {
+    async fn back_up(
+        &self,
+        manifest: &Manifest,
+        recipients: &[Recipient],
+        operation: &mut Operation<'_>,
+    ) -> Result<Manifest, Error> {
+        let number = self.unlocked.number;
+        operation.at("prepare", &format!("repository {number}"));
+        let kind = if self.set_up(recipients).await? {
+            manifest.kind
+        } else {
+            Kind::Full
+        };
+        let words = format!("{} backup into repository {number}", kind.name());
+        operation.at("copy", &words);
+        self.tool.backup(kind, number, operation.witness()).await?;
+        let info = self.tool.info().await?;
+        let newest = info.backups.last().ok_or_else(|| {
+            Error::Backup("the backup that was just made is not in the repository".to_owned())
+        })?;
+        let took_ms = operation.did("copy", words, json!(newest));
+        operation.at("seal", "keys, configuration, certificates");
+        // After the copy: a key that was exchanged meanwhile is in it.
+        let bundle = Bundle::gather(self.site)?;
+        let sealed = bundle.seal(recipients)?;
+        let manifest = Manifest {
+            backup: newest.label.clone(),
+            kind,
+            files: bundle.files,
+            sealed: bundle::hash(&sealed),
+            took_ms,
+            ..manifest.clone()
+        };
+        let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        let name = |end: &str| format!("{}.{end}", newest.label);
+        self.tool.put(number, &name("age"), &sealed).await?;
+        self.tool.put(number, &name("json"), &text).await?;
         let said = format!(
             "{} files for {} keepers",
             manifest.files.len(),
@@ -135,134 +227,25 @@ async fn attempt(
         operation.did("seal", said, json!({"files": manifest.files}));
         Ok(manifest)
     }
-    .await;
-    if let Some(cluster) = started {
-        cluster.stop().await.map_err(hub_store::Error::from)?;
-    }
-    done
-}
 
-/// Stanza, archiving, the passphrase's way back. Whether there is a backup to build on in each repository.
-async fn set_up(
-    site: &Site,
-    tool: &PgBackRest,
-    recipients: &[hub_vault::Recipient],
-) -> Result<bool, Error> {
-    tool.ask("stanza-create", &[]).await?;
-    site.archive(tool).await?;
-    tool.ask("check", &[]).await?;
-    for (number, (_, passphrase)) in (1..).zip(site.unlocked()?) {
-        let sealed = hub_vault::sealed::seal(passphrase.expose_secret().as_bytes(), recipients)?;
-        tool.put(number, RECOVERY, &sealed).await?;
-    }
-    let info = tool.info().await?;
-    Ok(site.numbers().all(|number| {
-        let mut good = info.backups.iter().filter(|backup| !backup.error);
-        good.any(|backup| backup.repository == number && backup.kind == Kind::Full)
-    }))
-}
-
-/// Puts bundle and manifest beside the newest backup of each repository.
-async fn seal(
-    site: &Site,
-    tool: &PgBackRest,
-    manifest: Manifest,
-    recipients: &[hub_vault::Recipient],
-) -> Result<Manifest, Error> {
-    let bundle = Bundle::gather(site)?;
-    let sealed = bundle.seal(recipients)?;
-    let mut manifest = Manifest {
-        files: bundle.files,
-        sealed: bundle::hash(&sealed),
-        ..manifest
-    };
-    let info = tool.info().await?;
-    for number in site.numbers() {
-        let newest = info.backups.iter().rfind(|one| one.repository == number);
-        let Some(newest) = newest else {
-            continue;
-        };
-        manifest.backup.clone_from(&newest.label);
-        let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-        tool.put(number, &format!("{}.age", newest.label), &sealed)
-            .await?;
-        tool.put(number, &format!("{}.json", newest.label), &text)
-            .await?;
-    }
-    Ok(manifest)
-}
-
-/// What a look at everything that is kept found.
-#[derive(Debug, Serialize)]
-pub struct Verified {
-    pub faults: Vec<String>,
-    pub backups: usize,
-    pub bundles: usize,
-    pub took_ms: u64,
-}
-
-/// Reads every file of every repository and compares it with its checksum; bundles and manifests too.
-///
-/// # Errors
-/// If the repositories cannot be asked.
-pub async fn verify(site: &Site, witness: &dyn Witness) -> Result<Verified, Error> {
-    let began = std::time::Instant::now();
-    let tool = site.tool()?;
-    let mut faults = Vec::new();
-    let info = tool.info().await?;
-    let mut bundles = 0;
-    for number in site.numbers() {
-        witness.begins("verify", &format!("repository {number}"));
-        let said = tool
-            .work("verify", &[&format!("--repo={number}")], witness)
-            .await?;
-        // pgBackRest 2.45 ends with 0 whatever it found.
-        faults.extend(complaints(&said).map(|line| format!("repository {number}: {line}")));
-        for backup in info.backups.iter().filter(|one| one.repository == number) {
-            if backup.error {
-                faults.push(format!(
-                    "{} holds pages whose checksum was wrong when it was made",
-                    backup.label
-                ));
-            }
-            match whole(&tool, number, &backup.label).await {
-                Ok(()) => bundles += 1,
-                Err(error) => faults.push(hub_base::chain(&error)),
-            }
+    /// Stanza, archiving, the passphrase's way back. Whether there is a backup to build on.
+    async fn set_up(&self, recipients: &[Recipient]) -> Result<bool, Error> {
+        let number = self.unlocked.number;
+        // Asked first: of what is the matter with a repository this tells the most.
+        if let Some(away) = self.tool.info().await?.away() {
+            return Err(Error::Backup(away));
         }
+        self.tool.ask("stanza-create", &[]).await?;
+        self.site.archive(self.archiver).await?;
+        self.tool.ask("check", &[]).await?;
+        let passphrase = self.unlocked.passphrase.expose_secret().as_bytes();
+        let sealed = hub_vault::sealed::seal(passphrase, recipients)?;
+        self.tool.put(number, RECOVERY, &sealed).await?;
+        let backups = self.tool.info().await?.backups;
+        Ok(backups
+            .iter()
+            .any(|backup| !backup.error && backup.kind == Kind::Full))
     }
-    Ok(Verified {
-        faults,
-        backups: info.backups.len(),
-        bundles,
-        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-/// The lines of `pgbackrest verify` that tell of something wrong.
-fn complaints(said: &str) -> impl Iterator<Item = String> {
-    said.lines()
-        .map(str::trim)
-        .filter(|line| {
-            let nothing = [
-                "missing: 0",
-                "checksum invalid: 0",
-                "size invalid: 0",
-                "other: 0",
-            ];
-            let wrong = ["missing:", "checksum invalid:", "size invalid:", "other:"];
-            let counts = wrong.iter().any(|word| line.contains(word))
-                && !nothing.iter().all(|word| line.contains(word));
-            counts || line.contains("ERROR:") || line.contains("status: error")
-        })
-        .map(str::to_owned)
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-async fn whole(tool: &PgBackRest, number: u8, label: &str) -> Result<(), Error> {
-    let (manifest, sealed) = beside(tool, number, label).await?;
-    bundle::intact(&manifest, &sealed)
 }
 
 /// Manifest and bundle of a backup.
@@ -280,7 +263,7 @@ pub(crate) async fn beside(
     Ok((manifest, sealed.ok_or_else(|| missing("bundle"))?))
 }
 
-/// What is kept.
+/// What is kept, and why a repository does not say.
 ///
 /// # Errors
 /// If there is nothing yet, or it cannot be asked.
@@ -290,30 +273,64 @@ pub async fn list(site: &Site) -> Result<Info, Error> {
             "nothing was ever backed up here: begin with `hubctl backup run`".to_owned(),
         ));
     }
-    site.tool()?.info().await
+    site.info().await
 }
 
-/// What goes by the policy; with `do_it` it goes now. Each as `(repository, label)`.
+/// What goes by the policy.
+#[derive(Debug, Default, Serialize)]
+pub struct Pruned {
+    /// Each as `(repository, label)`.
+    pub gone: Vec<(u8, String)>,
+    /// What would go, were it not for a legal hold.
+    pub held: Vec<(u8, String)>,
+    /// The reasons of the holds.
+    pub holds: Vec<String>,
+}
+
+/// What goes by the policy; with `do_it` it goes now. What was made before a legal hold in force was placed stays: it has
+/// what the live database may have lost since.
 ///
 /// # Errors
-/// If the repositories cannot be asked; what went before the fault is gone.
-pub async fn prune(site: &Site, do_it: bool) -> Result<Vec<(u8, String)>, Error> {
+/// If the database cannot be asked for its holds, or the repositories cannot be asked; what went before the fault is gone.
+pub async fn prune(site: &Site, do_it: bool) -> Result<Pruned, Error> {
     let info = list(site).await?;
-    let tool = site.tool()?;
-    let mut gone = Vec::new();
-    for number in site.numbers() {
+    let started = site.running().await?;
+    let holds = match site.cluster.overseer() {
+        Ok(overseer) => overseer.holds().await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    if let Some(cluster) = started {
+        cluster.stop().await.map_err(hub_store::Error::from)?;
+    }
+    let holds = holds?;
+    let until = holds.iter().map(|(_, placed_at)| *placed_at).max();
+    let mut pruned = Pruned {
+        holds: holds.into_iter().map(|(reason, _)| reason).collect(),
+        ..Pruned::default()
+    };
+    for stand in &info.repositories {
+        let number = stand.repository;
+        if let Some(away) = &stand.away {
+            return Err(Error::Backup(format!("repository {number}: {away}")));
+        }
+        let tool = site.alone(number)?;
         let mut here = info.backups.clone();
         here.retain(|backup| backup.repository == number);
         for label in site.config.keep.removable(&here) {
+            let made = here.iter().find(|one| one.label == label);
+            if made.is_some_and(|made| until.is_some_and(|until| made.start <= until)) {
+                pruned.held.push((number, label));
+                continue;
+            }
             if do_it {
                 let set = format!("--set={label}");
                 tool.ask("expire", &[&format!("--repo={number}"), &set])
                     .await?;
             }
-            gone.push((number, label));
+            pruned.gone.push((number, label));
         }
     }
-    Ok(gone)
+    Ok(pruned)
 }
 
 impl Site {

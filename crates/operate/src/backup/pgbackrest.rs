@@ -11,34 +11,41 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::config::Repository;
 use super::info::{Info, Kind};
-use super::site::Cluster;
+use super::said::{answered, archiver};
+use super::site::{Cluster, Unlocked};
 use crate::error::{Error, fault};
 use crate::operation::Witness;
-use crate::program::{run, succeeded};
+use crate::program::run;
 
 /// The stanza: pgBackRest's word for one cluster and its backups.
 pub(crate) const STANZA: &str = "hub";
 /// For commands that only ask.
 const ASK: Duration = Duration::from_mins(2);
-/// For the first segment to arrive.
-const CHECK: Duration = Duration::from_mins(3);
+/// For a segment to arrive, as a multiple of how long a repository may be silent: others may wait before it for one that is.
+const ARRIVAL: u32 = 60;
 /// Never expired by itself: what goes is decided by [`super::Keep`].
 const FOR_EVER: u32 = 9_999_999;
+/// Segments that are pushed at once: those that wait for a repository that is away must not hold up the others.
+const PUSHERS: u8 = 8;
 
 /// The program with one configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct PgBackRest {
     pub(crate) conf: PathBuf,
     pub(crate) account: Option<Account>,
+    /// How long a repository may be silent.
+    patience: Duration,
 }
 
 /// What stands in the configuration.
 pub(crate) struct Setting<'a> {
-    pub(crate) repositories: &'a [(Repository, SecretString)],
+    pub(crate) repositories: &'a [Unlocked],
     pub(crate) cluster: &'a Cluster,
     pub(crate) processes: u8,
+    pub(crate) patience: Duration,
+    /// What is added to the names of its files where one configuration is not enough.
+    pub(crate) suffix: &'a str,
     /// Where it keeps locks and logs.
     pub(crate) dir: &'a Path,
 }
@@ -52,7 +59,8 @@ impl Setting<'_> {
         let mut put = |name: &str, value: &str| {
             let _infallible = writeln!(text, "{name}={value}");
         };
-        for (number, (repository, passphrase)) in (1..).zip(self.repositories) {
+        for unlocked in self.repositories {
+            let (number, repository) = (unlocked.number, &unlocked.repository);
             let mut repo = |name: &str, value: &str| put(&format!("repo{number}-{name}"), value);
             match (&repository.path, &repository.s3) {
                 (Some(path), _) => repo("path", &path.display().to_string()),
@@ -73,23 +81,32 @@ impl Setting<'_> {
                         Some(path) => {
                             let key = std::fs::read_to_string(path).map_err(fault(path, "read"))?;
                             let mut lines = key.lines().map(str::trim);
-                            repo("s3-key", lines.next().unwrap_or_default());
-                            repo("s3-key-secret", lines.next().unwrap_or_default());
+                            let mut line = || lines.next().filter(|line| !line.is_empty());
+                            let (Some(id), Some(secret)) = (line(), line()) else {
+                                return Err(Error::Configuration {
+                                    path: path.clone(),
+                                    what: "two lines are expected: the key's id and the key"
+                                        .to_owned(),
+                                });
+                            };
+                            repo("s3-key", id);
+                            repo("s3-key-secret", secret);
                         }
                     }
                 }
                 (None, None) => {}
             }
             repo("cipher-type", "aes-256-cbc");
-            repo("cipher-pass", passphrase.expose_secret());
+            repo("cipher-pass", unlocked.passphrase.expose_secret());
             repo("bundle", "y");
             repo("retention-full", &FOR_EVER.to_string());
         }
         put("compress-type", "zst");
         put("process-max", &self.processes.to_string());
         put("start-fast", "y");
-        put("archive-timeout", &(CHECK.as_secs() / 3).to_string());
-        put("lock-path", &self.dir.join("lock").display().to_string());
+        let arrival = (self.patience * ARRIVAL).as_secs();
+        put("archive-timeout", &arrival.to_string());
+        put("lock-path", &self.lock().display().to_string());
         put("log-path", &self.dir.join("log").display().to_string());
         put("log-level-file", "detail");
         let _infallible = writeln!(
@@ -100,21 +117,42 @@ impl Setting<'_> {
             self.cluster.port,
             self.cluster.user
         );
+        // Segments go to each repository that answers, whatever became of the segments before and of the other repository.
+        let patience = self.patience.as_secs();
+        let _infallible = writeln!(
+            text,
+            "\n[global:archive-push]\narchive-async=y\nspool-path={}\nprocess-max={PUSHERS}\nio-timeout={patience}\n\n\
+             [global:archive-get]\nio-timeout={patience}",
+            self.dir.join("spool").display()
+        );
         Ok(text.into())
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.dir.join(format!("lock{}", self.suffix))
     }
 }
 
 impl PgBackRest {
-    /// Writes the configuration as `dir/pgbackrest.conf`.
+    /// Writes the configuration, `dir/pgbackrest.conf`.
     pub(crate) fn configure(setting: &Setting<'_>) -> Result<Self, Error> {
         let account = setting.cluster.account.clone();
-        for name in ["lock", "log"] {
-            account::directory(account.as_ref(), &setting.dir.join(name))
-                .map_err(hub_store::Error::from)?;
+        for path in [
+            setting.lock(),
+            setting.dir.join("log"),
+            setting.dir.join("spool"),
+        ] {
+            account::directory(account.as_ref(), &path).map_err(hub_store::Error::from)?;
         }
-        let conf = setting.dir.join("pgbackrest.conf");
+        let conf = setting
+            .dir
+            .join(format!("pgbackrest{}.conf", setting.suffix));
         secret_file(&conf, setting.text()?.expose_secret(), account.as_ref())?;
-        Ok(Self { conf, account })
+        Ok(Self {
+            conf,
+            account,
+            patience: setting.patience,
+        })
     }
 
     fn command(&self, verb: &str, arguments: &[&str]) -> Command {
@@ -134,12 +172,48 @@ impl PgBackRest {
         command.into()
     }
 
+    /// The same for a command that only takes a moment: a repository that is away is not waited for.
+    fn question(&self, verb: &str, arguments: &[&str]) -> Command {
+        let patience = format!("--io-timeout={}", self.patience.as_secs());
+        self.command(verb, &[arguments, &[&*patience]].concat())
+    }
+
+    /// How long such a command may take: pgBackRest tries each repository several times.
+    fn limit(&self) -> Duration {
+        ASK + 2 * ARRIVAL * self.patience
+    }
+
     /// Runs a command that only takes a moment; what it printed.
     pub(crate) async fn ask(&self, verb: &str, arguments: &[&str]) -> Result<String, Error> {
-        let limit = if verb == "check" { CHECK } else { ASK };
-        let output = run(self.command(verb, arguments), limit).await;
-        let output = output.map_err(missing)?;
-        succeeded(&format!("pgbackrest {verb}"), output).map_err(told)
+        let output = run(self.question(verb, arguments), self.limit()).await;
+        answered(verb, output.map_err(missing)?).map_err(|error| self.with_archiver(error))
+    }
+
+    /// If segments do not arrive, the archiver knows why; pgBackRest refers to its log.
+    fn with_archiver(&self, error: Error) -> Error {
+        match error {
+            Error::Failed {
+                program,
+                status,
+                said,
+            } if said.contains("was not archived before") => {
+                let log = self
+                    .conf
+                    .with_file_name("log")
+                    .join(format!("{STANZA}-archive-push-async.log"));
+                let log = std::fs::read(log).unwrap_or_default();
+                let cause = archiver(&String::from_utf8_lossy(&log));
+                let said = cause.map_or(said, |cause| {
+                    format!("no WAL arrives in the archive: {cause}")
+                });
+                Error::Failed {
+                    program,
+                    status,
+                    said,
+                }
+            }
+            error => error,
+        }
     }
 
     /// Runs a command that takes long, telling how far it is.
@@ -188,12 +262,15 @@ impl PgBackRest {
             stdout: said.into_bytes(),
             stderr: errors,
         };
-        succeeded(&format!("pgbackrest {verb}"), output).map_err(told)
+        answered(verb, output).map_err(|error| self.with_archiver(error))
     }
 
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let text = self.ask("info", &["--output=json"]).await?;
-        Info::parse(&text).map_err(|error| Error::Nonsense(format!("pgbackrest info: {error}")))
+        // What a wrong passphrase makes of a file stands in it as it is.
+        let text = text.replace(char::is_control, " ");
+        Info::parse(&text)
+            .map_err(|error| Error::Backup(format!("pgbackrest info makes no sense: {error}")))
     }
 
     pub(crate) async fn backup(
@@ -217,21 +294,17 @@ impl PgBackRest {
         file.write_all(bytes)
             .and_then(|()| std::io::Seek::rewind(&mut file))
             .map_err(fault(&std::env::temp_dir(), "written"))?;
-        let mut command = self.command(
-            "repo-put",
-            &[&format!("--repo={repository}"), "--raw", &beside(name)],
-        );
+        let arguments = [&*format!("--repo={repository}"), "--raw", &beside(name)];
+        let (mut command, limit) = (self.question("repo-put", &arguments), self.limit());
         command.stdin(Stdio::from(file)).kill_on_drop(true);
-        let output = tokio::time::timeout(ASK, command.output())
+        let output = tokio::time::timeout(limit, command.output())
             .await
             .map_err(|_| Error::Late {
                 what: "pgbackrest repo-put".to_owned(),
-                limit: ASK,
+                limit,
             })?
             .map_err(|source| missing(Error::Start("pgbackrest".into(), source)))?;
-        succeeded("pgbackrest repo-put", output)
-            .map_err(told)
-            .map(drop)
+        answered("repo-put", output).map(drop)
     }
 
     /// A small file beside the backups; `None` if there is none.
@@ -242,14 +315,14 @@ impl PgBackRest {
             "--ignore-missing",
             &beside(name),
         ];
-        let output = run(self.command("repo-get", &arguments), ASK).await;
+        let output = run(self.question("repo-get", &arguments), self.limit()).await;
         let output = output.map_err(missing)?;
         // Missing: pgBackRest says so by its status alone.
         if output.status.code() == Some(1) && output.stderr.is_empty() {
             return Ok(None);
         }
         let bytes = output.stdout.clone();
-        succeeded("pgbackrest repo-get", output).map_err(told)?;
+        answered("repo-get", output)?;
         Ok(Some(bytes))
     }
 }
@@ -286,36 +359,6 @@ fn missing(error: Error) -> Error {
             Error::Absent("pgbackrest", "install the package `pgbackrest`")
         }
         error => error,
-    }
-}
-
-/// What to do about it, where pgBackRest's own words do not say so.
-fn told(error: Error) -> Error {
-    let Error::Failed {
-        program,
-        status,
-        said,
-    } = error
-    else {
-        return error;
-    };
-    let advice = if said.contains("unable to acquire lock") {
-        "another backup or restore runs; wait for it"
-    } else if said.contains("unable to decrypt") || said.contains("unable to load info file") {
-        "is it the right passphrase? The one of each repository is sealed in security-hub/recovery.age beside the backups"
-    } else if said.contains("No space left") {
-        "make room in the repository: `hubctl backup prune`, or a larger disk; nothing that was there is lost"
-    } else {
-        return Error::Failed {
-            program,
-            status,
-            said,
-        };
-    };
-    Error::Failed {
-        program,
-        status,
-        said: format!("{said} · {advice}"),
     }
 }
 

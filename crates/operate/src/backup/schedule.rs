@@ -30,7 +30,9 @@ pub struct Standing {
 impl Schedule {
     /// How everything stands: backups by what is in the repositories, the drill by when it last succeeded.
     pub fn standing(&self, info: &Info, drill: Option<Timestamp>, now: Timestamp) -> Vec<Standing> {
-        let newest = |kind| info.newest(kind).map(|backup| backup.stop);
+        let newest = |kind| info.newest(kind, now).map(|backup| backup.stop);
+        // One of the future was made by a clock that is wrong.
+        let drill = drill.filter(|at| *at <= now.plus(self.grace.0));
         [
             ("full", self.full, newest(Kind::Full)),
             (
@@ -75,7 +77,7 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Backup;
+    use super::super::{Backup, Stand};
     use super::*;
 
     fn at(hours: i64) -> Timestamp {
@@ -94,11 +96,21 @@ mod tests {
             repository: 1,
             wal_start: String::new(),
             wal_stop: String::new(),
+            postgres: String::new(),
         };
         Info {
             backups: backups.iter().map(backup).collect(),
+            repositories: stands(&[1]),
             ..Info::default()
         }
+    }
+
+    fn stands(numbers: &[u8]) -> Vec<Stand> {
+        let stand = |&repository: &u8| Stand {
+            repository,
+            ..Stand::default()
+        };
+        numbers.iter().map(stand).collect()
     }
 
     #[test]
@@ -134,5 +146,30 @@ mod tests {
         assert!(missed(1).is_empty());
         assert_eq!(missed(2), ["incremental"]);
         assert_eq!(missed(25), ["differential", "incremental"]);
+    }
+    #[test]
+    fn a_backup_is_due_until_every_repository_that_answers_has_it() {
+        let mut info = info(&[(Kind::Full, 0), (Kind::Full, 0), (Kind::Incremental, 5)]);
+        info.backups[1].repository = 2;
+        info.repositories = stands(&[1, 2]);
+        let now = at(5);
+        let last = |info: &Info| info.newest(Kind::Incremental, now).map(|one| one.stop);
+        assert_eq!(last(&info), Some(at(0)));
+        info.repositories[1].away = Some("no way to it".to_owned());
+        assert_eq!(last(&info), Some(at(5)));
+        info.repositories[1].away = None;
+        info.backups.remove(1);
+        assert_eq!(last(&info), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_fools_nobody() {
+        let schedule = Schedule::default();
+        let made = info(&[(Kind::Full, 0), (Kind::Full, 90 * 24)]);
+        let standing = schedule.standing(&made, Some(at(8 * 24)), at(8 * 24));
+        assert_eq!(Schedule::due(&standing), Some(Due::Backup(Kind::Full)));
+        assert!(standing[0].is_missed);
+        assert_eq!(made.ahead(at(8 * 24)).len(), 1);
+        assert!(made.ahead(at(90 * 24)).is_empty());
     }
 }

@@ -10,6 +10,7 @@ use hub_vault::{Recipient, RecoveryKey};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::config::{Config, Repository};
+use super::info::Info;
 use super::pgbackrest::{PgBackRest, Setting, passphrase, secret_file};
 use crate::error::{Error, fault};
 use crate::operation::OperationLog;
@@ -83,6 +84,14 @@ impl Cluster {
     }
 }
 
+/// A repository that can be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Unlocked {
+    pub(crate) number: u8,
+    pub(crate) repository: Repository,
+    pub(crate) passphrase: SecretString,
+}
+
 /// An installation.
 #[derive(Debug)]
 pub struct Site {
@@ -137,11 +146,7 @@ impl Site {
 
     pub(crate) fn repositories(&self) -> Vec<Repository> {
         if self.config.repositories.is_empty() {
-            return vec![Repository {
-                path: Some(self.dir.join("repository")),
-                s3: None,
-                passphrase_file: None,
-            }];
+            return vec![Repository::folder(self.dir.join("repository"))];
         }
         self.config.repositories.clone()
     }
@@ -178,10 +183,10 @@ impl Site {
     }
 
     /// Each repository with its passphrase; missing passphrases and folders are made.
-    pub(crate) fn unlocked(&self) -> Result<Vec<(Repository, SecretString)>, Error> {
+    pub(crate) fn unlocked(&self) -> Result<Vec<Unlocked>, Error> {
         let account = self.cluster.account.as_ref();
         let mut unlocked = Vec::new();
-        for repository in self.repositories() {
+        for (number, repository) in (1..).zip(self.repositories()) {
             if let Some(path) = &repository.path {
                 std::fs::create_dir_all(path).map_err(fault(path, "made"))?;
                 account::directory(account, path).map_err(hub_store::Error::from)?;
@@ -199,19 +204,53 @@ impl Site {
                     what: "a passphrase of fewer than 20 characters protects nothing".to_owned(),
                 });
             }
-            unlocked.push((repository, passphrase.to_owned().into()));
+            unlocked.push(Unlocked {
+                number,
+                repository,
+                passphrase: passphrase.to_owned().into(),
+            });
         }
         Ok(unlocked)
     }
 
-    /// pgBackRest as configured now.
+    /// pgBackRest with all repositories, as the database's archiver has it.
     pub(crate) fn tool(&self) -> Result<PgBackRest, Error> {
+        self.configured(&self.unlocked()?, "")
+    }
+
+    /// pgBackRest with one repository alone: what is the matter with another one does not matter.
+    pub(crate) fn alone(&self, number: u8) -> Result<PgBackRest, Error> {
+        let mut one = self.unlocked()?;
+        one.retain(|unlocked| unlocked.number == number);
+        self.configured(&one, &format!("-{number}"))
+    }
+
+    fn configured(&self, repositories: &[Unlocked], suffix: &str) -> Result<PgBackRest, Error> {
         PgBackRest::configure(&Setting {
-            repositories: &self.unlocked()?,
+            repositories,
             cluster: &self.cluster,
             processes: self.config.processes,
+            patience: self.config.patience.0,
+            suffix,
             dir: &self.dir,
         })
+    }
+
+    /// What is in every repository that answers, and why the others do not.
+    pub(crate) async fn info(&self) -> Result<Info, Error> {
+        let mut all = Info::default();
+        for number in self.numbers() {
+            let info = match self.alone(number)?.info().await {
+                Ok(info) if info.repositories.is_empty() => {
+                    Info::without(number, "nothing was ever backed up into it".to_owned())
+                }
+                Ok(info) => info,
+                Err(error @ Error::Absent(..)) => return Err(error),
+                Err(error) => Info::without(number, hub_base::chain(&error)),
+            };
+            all = all.and(info);
+        }
+        Ok(all)
     }
 
     /// Has the private cluster archive its WAL into the repositories from now on.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Plan, Point, Request, Restore, Source, wal};
 use crate::backup::pgbackrest::{PgBackRest, STANZA, Setting};
-use crate::backup::{Backup, Cluster, RECOVERY, Repository, beside, unpack};
+use crate::backup::{Backup, Cluster, Config, RECOVERY, Repository, Unlocked, beside, unpack};
 use crate::error::{Error, fault};
 use crate::operation::Operation;
 
@@ -40,10 +40,16 @@ impl<'a> Restore<'a> {
             Source::Site(site) => site.unlocked()?,
             Source::Repository(repository) => unlocked(repository, &dir, &cluster, request).await?,
         };
+        let patience = match &request.source {
+            Source::Site(site) => site.config.patience,
+            Source::Repository(_) => Config::default().patience,
+        };
         let tool = PgBackRest::configure(&Setting {
             repositories: &repositories,
             cluster: &cluster,
             processes: request.processes,
+            patience: patience.0,
+            suffix: "",
             dir: &dir,
         })?;
         Ok(Self {
@@ -67,7 +73,11 @@ impl<'a> Restore<'a> {
             )));
         }
         let info = self.tool.info().await?;
+        if let (true, Some(away)) = (info.backups.is_empty(), info.away()) {
+            return Err(Error::Backup(away));
+        }
         let (backup, manifest, sealed) = self.choose(&info.backups).await?;
+        installed(&backup, &self.cluster.data)?;
         let size = backup.size;
         let free = free(&self.cluster.data)?;
         if free < size + size / 10 {
@@ -389,21 +399,33 @@ async fn unlocked(
     dir: &Path,
     cluster: &Cluster,
     request: &Request,
-) -> Result<Vec<(Repository, SecretString)>, Error> {
-    if let Some(path) = &repository.passphrase_file {
+) -> Result<Vec<Unlocked>, Error> {
+    let with = |passphrase: SecretString| Unlocked {
+        number: 1,
+        repository: repository.clone(),
+        passphrase,
+    };
+    // Of a machine that is gone it may be gone too.
+    if let Some(path) = repository
+        .passphrase_file
+        .as_ref()
+        .filter(|path| path.exists())
+    {
         let text = fs::read_to_string(path).map_err(fault(path, "read"))?;
-        return Ok(vec![(repository.clone(), text.trim().to_owned().into())]);
+        return Ok(vec![with(text.trim().to_owned().into())]);
     }
-    let locked = [(repository.clone(), SecretString::from("unknown yet"))];
     let tool = PgBackRest::configure(&Setting {
-        repositories: &locked,
+        repositories: &[with("unknown yet".into())],
         cluster,
         processes: 1,
+        patience: Config::default().patience.0,
+        suffix: "",
         dir,
     })?;
     let sealed = tool.get(1, RECOVERY).await?.ok_or_else(|| {
         Error::Backup(format!(
-            "this is no repository of Security Hub: it has no security-hub/{RECOVERY}"
+            "{} is no repository of Security Hub: it has no security-hub/{RECOVERY}",
+            repository.place()
         ))
     })?;
     let key = request.key.as_ref().ok_or_else(|| {
@@ -411,7 +433,22 @@ async fn unlocked(
     })?;
     let plain = key.open(&sealed)?;
     let text = String::from_utf8_lossy(secrecy::ExposeSecret::expose_secret(&plain)).into_owned();
-    Ok(vec![(repository.clone(), text.into())])
+    Ok(vec![with(text.into())])
+}
+
+/// A server that can read the backup: of the same major version, and of no other.
+fn installed(backup: &Backup, data: &Path) -> Result<(), Error> {
+    use hub_store::cluster::binaries::Binaries;
+    let Ok(major) = backup.postgres.parse() else {
+        return Ok(());
+    };
+    Binaries::find(Some(major), data).map(drop).map_err(|error| {
+        Error::Backup(format!(
+            "{} is of PostgreSQL {major}, and no other version reads its files: install `postgresql-{major}`, restore, and go \
+             over to a newer one afterwards ({error})",
+            backup.label
+        ))
+    })
 }
 
 /// Whether a backup began before an entry was there: only from there can it be replayed up to it.

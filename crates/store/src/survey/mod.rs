@@ -50,6 +50,20 @@ pub struct Recovery {
     pub last_commit: Option<Timestamp>,
 }
 
+/// Where the write-ahead log stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wal {
+    /// The segment that is written now.
+    pub current: String,
+    /// How much of it is written.
+    pub offset: u64,
+    /// Bytes of a whole segment.
+    pub segment: u64,
+    /// The whole segments of this timeline that the server still has, oldest first, and how long each has been whole, by
+    /// the server's own clock; and whether it waits to be archived.
+    pub whole: Vec<(String, Duration, bool)>,
+}
+
 /// A tree computed anew from its entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
@@ -127,6 +141,22 @@ impl Overseer {
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn setting(&self, name: &str) -> Result<String, Error> {
         repo::setting(&mut self.enter().await?, name).await
+    }
+
+    /// Where the write-ahead log stands.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn wal(&self) -> Result<Wal, Error> {
+        repo::wal(&mut self.enter().await?).await
+    }
+
+    /// The legal holds in force: the reason of each, and since when.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn holds(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        repo::holds(&mut self.enter().await?).await
     }
 
     /// Ends the current WAL segment, so that everything up to now is archived.

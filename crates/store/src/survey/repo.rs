@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use hub_base::{TenantId, Timestamp};
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Recovery, Table, Tree};
+use super::{Recovery, Table, Tree, Wal};
 use crate::error::Error;
 
 /// An entry, as far as its place in the tree needs it.
@@ -85,6 +87,41 @@ pub(super) async fn setting(db: &mut PgConnection, name: &str) -> Result<String,
         .fetch_one(db)
         .await?;
     Ok(value)
+}
+
+pub(super) async fn wal(db: &mut PgConnection) -> Result<Wal, Error> {
+    // One byte further: at the end of a segment the function names the one that ended.
+    let (current, offset, segment): (String, i64, i64) = sqlx::query_as(
+        "select pg_walfile_name(lsn + 1), ((lsn - '0/0') % size)::bigint, size
+         from pg_current_wal_lsn() lsn, pg_size_bytes(current_setting('wal_segment_size')) size",
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let rows: Vec<(String, f64, bool)> = sqlx::query_as(
+        "select w.name, greatest(extract(epoch from clock_timestamp() - w.modification), 0)::float8, s.name is not null
+         from pg_ls_waldir() w left join pg_ls_archive_statusdir() s on s.name = w.name || '.ready'
+         where w.name ~ '^[0-9A-F]{24}$' and w.name < $1 and left(w.name, 8) = left($1, 8) order by w.name",
+    )
+    .bind(&current)
+    .fetch_all(db)
+    .await?;
+    let whole = |(name, seconds, waits)| (name, Duration::from_secs_f64(seconds), waits);
+    Ok(Wal {
+        current,
+        offset: offset.unsigned_abs(),
+        segment: segment.unsigned_abs(),
+        whole: rows.into_iter().map(whole).collect(),
+    })
+}
+
+pub(super) async fn holds(db: &mut PgConnection) -> Result<Vec<(String, Timestamp)>, Error> {
+    let rows: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+        "select reason, placed_at from legal_hold where released_at is null order by placed_at",
+    )
+    .fetch_all(db)
+    .await?;
+    let hold = |(reason, at)| (reason, Timestamp::from_offset(at));
+    Ok(rows.into_iter().map(hold).collect())
 }
 
 pub(super) async fn switch_wal(db: &mut PgConnection) -> Result<(), Error> {

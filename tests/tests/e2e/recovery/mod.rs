@@ -1,6 +1,9 @@
 //! Nothing is lost: backups of a hub at work, restored, proven, started; and what is refused with its reason.
 
+mod bad_days;
+mod region;
 mod site;
+mod store;
 
 use serde_json::Value;
 

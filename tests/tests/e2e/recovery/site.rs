@@ -169,14 +169,17 @@ impl Site {
     }
 }
 
-/// The processes whose working directory is in `folder`: a database's is its data directory, and its children's too.
+/// The processes whose working directory is in `folder`: a database's is its data directory, and its children's too. And those
+/// that were told of it: what pushes segments to the repositories stands in the root directory.
 fn working_in(folder: &Path) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
     processes
         .filter_map(|entry| {
             let process = entry.file_name().to_str()?.parse().ok()?;
             let works = std::fs::read_link(entry.path().join("cwd")).ok()?;
-            works.starts_with(folder).then(|| Pid::from_raw(process))
+            let told = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            let pushes = told.starts_with("pgbackrest") && told.contains(folder.to_str()?);
+            (works.starts_with(folder) || pushes).then(|| Pid::from_raw(process))
         })
         .collect()
 }
