@@ -61,6 +61,8 @@ if [ "$want" != run ]; then
   need curl curl
   need haproxy haproxy
   need pgbackrest pgbackrest
+  need redis-server redis-server
+  need chattr e2fsprogs
   need prometheus prometheus
   need chromium chromium
   need chromedriver chromium-driver
@@ -77,7 +79,6 @@ if [ "$want" = verify ]; then
   # crun does not run everywhere; without iptables the containers have no network.
   need podman podman runc iptables catatonit netavark aardvark-dns fuse-overlayfs
   need runc runc
-  need redis-server redis-server
   need promtool prometheus
   need amtool prometheus-alertmanager
 fi

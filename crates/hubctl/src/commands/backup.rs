@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use hub_base::{Clock as _, HumanDuration, SystemClock, Timestamp};
 use hub_operate::backup::{self, Backup as Kept, Config, Due, Info, Kind, Made, Schedule, Site};
+use hub_operate::disaster::SUBJECT;
 use hub_operate::operation::{Operation, Record};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -182,6 +183,8 @@ async fn standing(site: &Site) -> Result<Vec<backup::Standing>, Failure> {
     };
     let drill = site.log()?.all()?.into_iter().rev();
     let drill = drill
+        // A scenario rehearses a disaster, not the restore of this installation's backups.
+        .filter(|record| !record.subject.starts_with(SUBJECT))
         .filter(|record| record.kind == "drill" && record.outcome == "done")
         .map(|record| record.ended);
     let now = SystemClock.now();

@@ -193,7 +193,11 @@ impl PgBackRest {
 
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let text = self.ask("info", &["--output=json"]).await?;
-        Info::parse(&text).map_err(|error| Error::Nonsense(format!("pgbackrest info: {error}")))
+        Info::parse(&text).map_err(|error| {
+            Error::Backup(format!(
+                "what `pgbackrest info` says cannot be read: {error}"
+            ))
+        })
     }
 
     pub(crate) async fn backup(

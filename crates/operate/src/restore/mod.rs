@@ -2,6 +2,7 @@
 //! signatures checked, a hub started on it.
 
 mod copy;
+mod keys;
 mod prove;
 mod wal;
 
@@ -19,6 +20,7 @@ use crate::backup::{Backup, Cluster, Manifest, Repository, Site};
 use crate::error::Error;
 use crate::operation::{Operation, OperationLog, Record, Witness};
 
+pub use keys::keys;
 pub use prove::Proof;
 pub use wal::Gap;
 

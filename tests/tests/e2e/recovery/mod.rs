@@ -1,5 +1,6 @@
 //! Nothing is lost: backups of a hub at work, restored, proven, started; and what is refused with its reason.
 
+mod scenarios;
 mod site;
 
 use serde_json::Value;
