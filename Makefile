@@ -27,7 +27,7 @@ demo: bootstrap ## start a hub, attack it, show the attack caught, contained and
 check: bootstrap-test ## formatting, lints, licences, shell, content
 	@scripts/check.sh
 
-drill: bootstrap-test ## back up a hub at work, restore it beside and for real, prove it; prints RTO and RPO (DRILL_MB=1024)
+drill: bootstrap-test ## back up a hub at work, restore it beside and for real, prove it; then every disaster; RTO and RPO (DRILL_MB=1024)
 	@scripts/drill.sh
 
 test: bootstrap-test ## every check and every test

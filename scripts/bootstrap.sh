@@ -62,6 +62,8 @@ if [ "$want" != run ]; then
   need haproxy haproxy
   need pgbackrest pgbackrest
   need faketime faketime
+  need redis-server redis-server
+  need chattr e2fsprogs
   need prometheus prometheus
   need prometheus-alertmanager prometheus-alertmanager
   need chromium chromium
@@ -79,7 +81,6 @@ if [ "$want" = verify ]; then
   # crun does not run everywhere; without iptables the containers have no network.
   need podman podman runc iptables catatonit netavark aardvark-dns fuse-overlayfs
   need runc runc
-  need redis-server redis-server
   need promtool prometheus
   need amtool prometheus-alertmanager
 fi

@@ -55,6 +55,15 @@ pub(crate) fn open(config: &Config, clock: &dyn Clock) -> Result<KeyRing, hub_va
     }
 }
 
+/// The ring that would be made anew, if it is not there.
+pub(crate) fn missing(config: &Config) -> Option<PathBuf> {
+    match Place::of(config) {
+        Place::Own(path) => (!path.exists()).then_some(path),
+        // Whoever hands it in has it; without it the hub does not start.
+        Place::Mounted(_) => None,
+    }
+}
+
 impl Keys {
     pub(crate) fn new(
         config: &Config,

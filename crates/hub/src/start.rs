@@ -15,7 +15,7 @@ use hub_operate::cleanup::Policy;
 use hub_respond::notify::Notifier;
 use hub_store::cluster::PrivateCluster;
 use hub_store::migrate::Loss;
-use hub_store::sequence::Sequencer;
+use hub_store::sequence::{self, Sequencer};
 use hub_store::{Endpoints, Store, connect, migrate as migrations};
 use hub_vault::KeyRing;
 use secrecy::ExposeSecret as _;
@@ -205,6 +205,7 @@ pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
     let database = Database::open(&config).await?;
     let done = async {
         database.migrate().await?;
+        not_lost(&config, &database.store(&config)).await?;
         keys::open(&config, &SystemClock).map_err(unreachable)?;
         if !first_start(&database.store(&config)).await? {
             say("initialised before; the enrolment secret was shown then");
@@ -214,6 +215,28 @@ pub(crate) async fn init(config: Config) -> Result<Exit, Failure> {
     .await;
     database.close().await;
     done
+}
+
+/// A new ring under ledgers that another one signed would vouch for nothing of before, and sign over it.
+async fn not_lost(config: &Config, store: &Store) -> Result<(), Failure> {
+    let Some(ring) = keys::missing(config) else {
+        return Ok(());
+    };
+    for tenant in store.tenants().await.map_err(unreachable)? {
+        let mut tx = store.read(tenant).await.map_err(unreachable)?;
+        if sequence::head(&mut tx)
+            .await
+            .map_err(unreachable)?
+            .is_some()
+        {
+            return Err(unreachable(anyhow::anyhow!(
+                "the key ring `{}` is lost: it signed the ledgers in this database. Put it back: `hubctl restore --keys-only \
+                 --recovery-key FILE` takes it from the newest backup",
+                ring.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Shows the enrolment secret if this is the first start; true if it was.
@@ -303,6 +326,7 @@ async fn run(
         .public_url
         .clone()
         .unwrap_or_else(|| format!("{scheme}://{address}"));
+    not_lost(config, &store).await?;
     let app = assemble(config, store, &url).map_err(|error| Failure::new(Exit::Usage, error))?;
     workers::views::load(&app).await.map_err(unreachable)?;
     workers::start(&app);

@@ -83,6 +83,12 @@ pub enum Error {
     NotArchiving(String),
     #[error("{0}")]
     Backup(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Scenarios(Vec<crate::disaster::Fault>),
+    #[error("there is no scenario `{name}`: there are {known}")]
+    UnknownScenario { name: String, known: String },
+    #[error("the drill: {0}")]
+    Drill(String),
     #[error("the restore does not hold: {0}")]
     NotProven(String),
     #[error("{what} took longer than {limit:?}")]
@@ -103,8 +109,10 @@ impl Error {
             }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Unconfigured(_) | Self::Unissued => ErrorKind::Invalid,
-            Self::Lost(_) | Self::UnknownHold(_) => ErrorKind::NotFound,
+            Self::Unconfigured(_) | Self::Unissued | Self::Scenarios(_) => ErrorKind::Invalid,
+            Self::Lost(_) | Self::UnknownHold(_) | Self::UnknownScenario { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Held(_)
             | Self::Unfinished(..)
             | Self::Stuck(..)
@@ -119,6 +127,7 @@ impl Error {
             | Self::Absent(..)
             | Self::NotArchiving(_)
             | Self::NotProven(_)
+            | Self::Drill(_)
             | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)

@@ -8,6 +8,7 @@ pub mod cleanup;
 pub mod cluster;
 mod config;
 pub mod deploy;
+pub mod disaster;
 pub mod dora;
 pub mod drill;
 mod error;
@@ -21,6 +22,7 @@ pub mod records;
 pub mod release;
 pub mod restore;
 pub mod rotate;
+mod serving;
 mod smoke;
 
 pub use config::Config;

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod cx;
 pub mod directory;
 pub mod error;
+pub mod harm;
 pub mod ingest;
 pub mod lease;
 pub mod logins;

@@ -25,6 +25,9 @@ pub(crate) enum Content {
         /// A scenario file of your own; repeat for more.
         #[arg(long, value_name = "FILE")]
         scenario: Vec<PathBuf>,
+        /// A folder with disaster scenarios of your own, for `hubctl drill`.
+        #[arg(long, value_name = "FOLDER")]
+        disasters: Option<PathBuf>,
         /// A retention policy of your own.
         #[arg(long, value_name = "FILE")]
         retention: Option<PathBuf>,
@@ -44,6 +47,7 @@ struct Checked {
     rule_tests: usize,
     playbooks: usize,
     scenarios: usize,
+    disasters: usize,
     faults: Vec<Fault>,
 }
 
@@ -53,6 +57,7 @@ impl Content {
             rules,
             playbooks,
             scenario,
+            disasters,
             retention,
         } = self;
         let mut checked = Checked::default();
@@ -60,6 +65,7 @@ impl Content {
         check_playbooks(playbooks.as_deref(), &mut checked);
         check_policies(&mut checked);
         check_scenarios(&scenario, &mut checked)?;
+        check_disasters(disasters.as_deref(), &mut checked);
         check_retention(retention.as_deref(), &mut checked);
         let good = checked.faults.is_empty();
         if output.json {
@@ -73,11 +79,12 @@ impl Content {
                 ))?;
             }
             output.line(&format!(
-                "{} rules ({} tests), {} playbooks, {} scenarios, the policies, the retention: {}",
+                "{} rules ({} tests), {} playbooks, {} scenarios, {} disasters, the policies, the retention: {}",
                 checked.rules,
                 checked.rule_tests,
                 checked.playbooks,
                 checked.scenarios,
+                checked.disasters,
                 output.verdict(
                     good,
                     &if good {
@@ -99,6 +106,24 @@ fn check_policies(checked: &mut Checked) {
             line: f.line,
             what: f.what,
         }));
+    }
+}
+
+fn check_disasters(folder: Option<&Path>, checked: &mut Checked) {
+    match hub_operate::disaster::Scenarios::load(folder) {
+        Ok(scenarios) => checked.disasters = scenarios.iter().count(),
+        Err(hub_operate::Error::Scenarios(faults)) => {
+            checked.faults.extend(faults.into_iter().map(|f| Fault {
+                file: f.file,
+                line: f.line,
+                what: f.what,
+            }));
+        }
+        Err(error) => checked.faults.push(Fault {
+            file: "disasters".into(),
+            line: 0,
+            what: hub_base::chain(&error),
+        }),
     }
 }
 

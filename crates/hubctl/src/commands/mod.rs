@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod cleanup;
 pub(crate) mod content;
 pub(crate) mod deploy;
+pub(crate) mod disaster;
 pub(crate) mod emulate;
 pub(crate) mod incident;
 pub(crate) mod ingest;

@@ -13,6 +13,7 @@ use hub_vault::RecoveryKey;
 use serde_json::json;
 
 use super::backup::{Where, tell, words};
+use super::disaster::Rehearsal;
 use super::progress::Progress;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -34,8 +35,11 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "POINT", default_value = "latest")]
     to: Point,
     /// The data directory to make; must hold no database.
-    #[arg(long, value_name = "DIR", required_unless_present = "in_place")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["in_place", "keys_only"])]
     into: Option<PathBuf>,
+    /// Put back the key ring alone, from the sealed bundle: the database stays as it is. The hub must be stopped.
+    #[arg(long, conflicts_with_all = ["into", "in_place", "to", "dry_run"], requires = "recovery_key")]
+    keys_only: bool,
     /// Put the database of the data directory aside and restore in its place. The hub must be stopped.
     #[arg(long, conflicts_with_all = ["into", "repository"], requires = "confirm")]
     in_place: bool,
@@ -55,6 +59,9 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        if self.keys_only {
+            return self.keys(client, output).await;
+        }
         let request = self.request()?;
         if self.dry_run {
             let plan = restore::plan(&request, &SystemClock).await?;
@@ -89,14 +96,47 @@ impl Restore {
         Ok(if good { Exit::Done } else { Exit::Unreachable })
     }
 
-    fn request(&self) -> Result<Request, Failure> {
+    async fn keys(&self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let Some(key) = self.key()? else {
+            let why = anyhow::anyhow!("the bundle is opened with --recovery-key");
+            return Err(Failure::new(Exit::Usage, why));
+        };
+        let place = std::fs::canonicalize(&self.place.data_dir)?;
+        let record = {
+            let progress = Progress::new();
+            let clock = Arc::new(SystemClock);
+            restore::keys(self.source()?, &place, &key, clock, &progress).await?
+        };
+        // Told from where it is kept: with a repository alone, in the data directory.
+        if self.repository.is_none() {
+            tell(&self.place.site()?, client, output).await?;
+        }
+        let good = record.why.is_none();
+        if output.json {
+            output.document(&json!({"operation": record}))?;
+        } else {
+            output.line(&words(output, &record))?;
+        }
+        Ok(if good { Exit::Done } else { Exit::Unreachable })
+    }
+
+    fn key(&self) -> Result<Option<RecoveryKey>, Failure> {
         let key = self.recovery_key.as_deref();
         let key = key.map(RecoveryKey::read).transpose();
-        let key = key.map_err(hub_operate::Error::from)?;
-        let source = match &self.repository {
-            Some(path) => Source::Repository(one_repository(path, self.repository_number)?),
+        Ok(key.map_err(hub_operate::Error::from)?)
+    }
+
+    fn source(&self) -> Result<Source, Failure> {
+        Ok(match &self.repository {
+            Some(path) => {
+                Source::Repository(Box::new(one_repository(path, self.repository_number)?))
+            }
             None => Source::Site(Box::new(self.place.site()?)),
-        };
+        })
+    }
+
+    fn request(&self) -> Result<Request, Failure> {
+        let (key, source) = (self.key()?, self.source()?);
         let into = match &self.into {
             Some(into) => into.clone(),
             None => std::fs::canonicalize(&self.place.data_dir)?,
@@ -183,11 +223,14 @@ fn shown(output: &Output, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rehearse a disaster: restore the newest backup into a scratch place, prove it, time it, throw it away.
+/// Rehearse a disaster: restore the newest backup into a scratch place, prove it, time it, throw it away. Or rehearse the
+/// scenarios of what could happen.
 #[derive(Debug, Args)]
 pub(crate) struct Drill {
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
     /// Where there is room for a second database.
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     scratch: PathBuf,
@@ -207,6 +250,14 @@ pub(crate) struct Drill {
 
 impl Drill {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        if self.rehearsal.is_asked_for() {
+            let place = (
+                &*self.place.data_dir,
+                &*self.scratch,
+                self.server.as_deref(),
+            );
+            return self.rehearsal.run(place, client, output).await;
+        }
         let site = self.place.site()?;
         let key = self.recovery_key.as_deref();
         let key = key.map(RecoveryKey::read).transpose();

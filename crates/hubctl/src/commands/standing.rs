@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hub_base::{Clock as _, HumanDuration, SystemClock, Timestamp};
 use hub_operate::backup::{self, Due, Info, Kind, Lag, Schedule, Site, Standing};
+use hub_operate::disaster::SUBJECT;
 use hub_operate::operation::Operation;
 use serde_json::json;
 
@@ -37,6 +38,8 @@ impl Look {
         let lags = backup::measure(site, &info).await?;
         let drills = site.log()?.all()?.into_iter().rev();
         let mut drills = drills
+            // A scenario rehearses a disaster, not the restore of this installation's backups.
+            .filter(|record| !record.subject.starts_with(SUBJECT))
             .filter(|record| record.kind == "drill" && record.outcome == "done")
             .map(|record| record.ended);
         let ahead = info.ahead(at).into_iter();

@@ -154,6 +154,16 @@ pub(super) fn intact(manifest: &Manifest, sealed: &[u8]) -> Result<(), Error> {
     )))
 }
 
+/// The key ring in a data directory.
+pub(crate) const RING: &str = "keys.json";
+
+/// What is taken out of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    Everything,
+    Ring,
+}
+
 /// Unpacks a bundle: what was in the data directory into `data_dir`, the rest under `data_dir/restored-files`. Nothing is
 /// written unless every file is what the manifest says. The names.
 pub(crate) fn unpack(
@@ -161,6 +171,7 @@ pub(crate) fn unpack(
     sealed: &[u8],
     key: &RecoveryKey,
     data_dir: &Path,
+    take: Take,
 ) -> Result<Vec<String>, Error> {
     intact(manifest, sealed)?;
     let plain = key.open(sealed)?;
@@ -185,6 +196,14 @@ pub(crate) fn unpack(
             .find(|(name, _)| *name == Path::new(&held.name));
         if found.is_none_or(|(_, bytes)| hash(bytes) != held.sha256) {
             return Err(damaged(format!("{} is missing or changed", held.name)));
+        }
+    }
+    if take == Take::Ring {
+        files.retain(|(name, _)| *name == Path::new("data").join(RING));
+        if files.is_empty() {
+            return Err(damaged(
+                "it holds no key ring: the installation has its own from outside".to_owned(),
+            ));
         }
     }
     let mut written = Vec::new();
@@ -258,15 +277,15 @@ mod tests {
         let sealed = bundle.seal(&[key.recipient()]).unwrap();
         let manifest = manifest(&bundle, &sealed);
         let cut = &sealed[..sealed.len() - 1];
-        let said = unpack(&manifest, cut, &key, to.path()).unwrap_err();
+        let said = unpack(&manifest, cut, &key, to.path(), Take::Everything).unwrap_err();
         assert!(said.to_string().contains("cut off"), "{said}");
         let other = RecoveryKey::generate();
-        assert!(unpack(&manifest, &sealed, &other, to.path()).is_err());
+        assert!(unpack(&manifest, &sealed, &other, to.path(), Take::Everything).is_err());
         let mut lies = manifest.clone();
         lies.files[1].sha256 = hash(b"else");
-        assert!(unpack(&lies, &sealed, &key, to.path()).is_err());
+        assert!(unpack(&lies, &sealed, &key, to.path(), Take::Everything).is_err());
         assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
-        let names = unpack(&manifest, &sealed, &key, to.path()).unwrap();
+        let names = unpack(&manifest, &sealed, &key, to.path(), Take::Everything).unwrap();
         assert_eq!(names.len(), 2);
         assert_eq!(fs::read(to.path().join("tls/cert.pem")).unwrap(), b"cert");
     }

@@ -26,8 +26,8 @@ use self::pgbackrest::PgBackRest;
 use crate::error::{Error, fault};
 use crate::operation::{Operation, Record, Witness};
 
-pub(crate) use bundle::unpack;
 pub use bundle::{Held, Manifest};
+pub(crate) use bundle::{RING, Take, unpack};
 pub use config::{Config, Database, Repository, S3, Schedule};
 pub use info::{Backup, Info, Kind, Stand};
 pub use keep::Keep;

@@ -9,6 +9,7 @@ use hub_base::{HumanDuration, Timestamp};
 use serde::Deserialize;
 
 use super::Check;
+use crate::disaster::SUBJECT;
 use crate::operation::OperationLog;
 use crate::program::{run, succeeded};
 
@@ -190,7 +191,11 @@ impl Last {
         }
         let folder = self.drills.as_deref().ok_or("nobody tells it")?;
         let log = OperationLog::look(folder).map_err(|error| hub_base::chain(&error))?;
-        let drills = log.iter().rev().filter(|one| one.kind == "drill");
+        // A scenario rehearses a disaster, not the restore of this installation's backups.
+        let drills = log
+            .iter()
+            .rev()
+            .filter(|one| one.kind == "drill" && !one.subject.starts_with(SUBJECT));
         let good = drills
             .filter(|one| one.outcome == "done")
             .map(|one| one.ended);

@@ -13,13 +13,14 @@ use tokio::time::{Instant, sleep};
 
 use super::{Plan, Point, Request, Restore, Source, wal};
 use crate::backup::pgbackrest::{PgBackRest, STANZA, Setting};
-use crate::backup::{Backup, Cluster, Config, RECOVERY, Repository, Unlocked, beside, unpack};
+use crate::backup::{
+    Backup, Cluster, Config, RECOVERY, RING, Repository, Take, Unlocked, beside, unpack,
+};
 use crate::error::{Error, fault};
 use crate::operation::Operation;
 
 /// For PostgreSQL to replay what was archived since the backup.
 const REPLAY: Duration = Duration::from_hours(4);
-const KEYS: &str = "keys.json";
 /// What a restore writes when nothing was measured before: bytes per second.
 const GUESS: u64 = 50 << 20;
 
@@ -112,7 +113,7 @@ impl<'a> Restore<'a> {
     }
 
     /// The newest good backup that ended before the point, with what lies beside it.
-    async fn choose(
+    pub(super) async fn choose(
         &self,
         backups: &[Backup],
     ) -> Result<(Backup, crate::backup::Manifest, Vec<u8>), Error> {
@@ -311,11 +312,11 @@ impl<'a> Restore<'a> {
         let said = match (&self.request.key, &self.request.source) {
             _ if self.request.in_place => "they are in their place".to_owned(),
             (Some(key), _) => {
-                let names = unpack(&plan.manifest, &plan.sealed, key, into)?;
+                let names = unpack(&plan.manifest, &plan.sealed, key, into, Take::Everything)?;
                 format!("{} files from the sealed bundle", names.len())
             }
             (None, Source::Site(site)) => {
-                let (from, to) = (site.data_dir.join(KEYS), into.join(KEYS));
+                let (from, to) = (site.data_dir.join(RING), into.join(RING));
                 if from.exists() {
                     fs::copy(&from, &to).map_err(fault(&to, "copied"))?;
                     "the key ring of the installation here; no recovery key was given".to_owned()

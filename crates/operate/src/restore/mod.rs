@@ -2,6 +2,7 @@
 //! signatures checked, a hub started on it.
 
 mod copy;
+mod keys;
 mod prove;
 mod wal;
 
@@ -19,6 +20,7 @@ use crate::backup::{Backup, Cluster, Manifest, Repository, Site};
 use crate::error::Error;
 use crate::operation::{Operation, OperationLog, Record, Witness};
 
+pub use keys::keys;
 pub use prove::Proof;
 pub use wal::Gap;
 
@@ -77,7 +79,7 @@ pub enum Source {
     /// The installation that was backed up, on this host.
     Site(Box<Site>),
     /// Its repository alone: another host, or this one after its disk was lost.
-    Repository(Repository),
+    Repository(Box<Repository>),
 }
 
 /// A restore that is asked for.

@@ -1,8 +1,5 @@
 //! The proof of a restore: what it holds is what was there, and a hub works on it.
 
-use std::fs::File;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use hub_base::{SystemClock, Timestamp};
@@ -11,16 +8,12 @@ use hub_store::survey::{Overseer, Table, Tree};
 use hub_vault::{Checkpoints, KeyRing};
 use serde::Serialize;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 
 use super::{Plan, Restore};
-use crate::error::{Error, fault};
+use crate::error::Error;
 use crate::operation::Operation;
+use crate::serving::{Serving, UP, client};
 use crate::smoke;
-
-/// For a hub to come up on it.
-const UP: Duration = Duration::from_mins(2);
 
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -88,7 +81,7 @@ impl Restore<'_> {
     }
 
     /// The restored ring made the restored signatures, with the key of today or one of before; a ring of another hub did not.
-    fn keys_open(&self, heads: &[Tree]) -> Result<Option<Checkpoints>, Error> {
+    pub(super) fn keys_open(&self, heads: &[Tree]) -> Result<Option<Checkpoints>, Error> {
         let path = self.request.into.join("keys.json");
         if !path.exists() {
             return Ok(None);
@@ -119,10 +112,10 @@ impl Restore<'_> {
             stopped.unwrap_or(Ok(())).map_err(hub_store::Error::from)?;
         }
         let log = self.request.into.join("restore.log");
-        let mut child = start(&self.request.server, &self.request.into, &log)?;
-        let asked = tokio::time::timeout(UP, ask(&mut child)).await;
+        let mut serving = Serving::start(&self.request.server, &self.request.into, &log, &[])?;
+        let asked = tokio::time::timeout(UP, ask(&mut serving)).await;
         let asked = asked.unwrap_or_else(|_| Err(format!("it was not up within {UP:?}")));
-        stop(&mut child).await;
+        serving.stop().await;
         asked.map_err(|why| {
             Error::NotProven(format!(
                 "a hub started on it: {why}; its log is {}",
@@ -203,64 +196,12 @@ async fn ledger(
     ))
 }
 
-fn start(program: &Path, data_dir: &Path, log: &Path) -> Result<Child, Error> {
-    let file = File::create(log).map_err(fault(log, "written"))?;
-    let mut command = Command::new(program);
-    // Nothing of the operator's own environment: it could lead to another database.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HUB_") || name == "DATABASE_URL" {
-            command.env_remove(name);
-        }
-    }
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(data_dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(file)
-        .kill_on_drop(true);
-    command.spawn().map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            Error::Absent("security-hub", "name it with --server")
-        } else {
-            Error::Start(program.to_owned(), source)
-        }
-    })
-}
-
-async fn ask(child: &mut Child) -> Result<(), String> {
-    let stdout = child.stdout.take().ok_or("it has no output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let url = loop {
-        match lines.next_line().await {
-            Ok(Some(line)) => {
-                if let Some((_, url)) = line.split_once("listening on ") {
-                    break url.trim().to_owned();
-                }
-            }
-            _ => return Err("it ended".to_owned()),
-        }
-    };
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(20))
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| error.to_string())?;
+async fn ask(serving: &mut Serving) -> Result<(), String> {
+    let url = serving.listens().await?;
+    let http = client(Duration::from_secs(20))?;
     let (status, text) = smoke::get(&http, &url, "/health/ready").await?;
     if status != 200 {
         return Err(format!("/health/ready answered {status}: {text}"));
     }
     smoke::ask_all(&http, &url).await
-}
-
-/// Asks it to finish; a hub that hangs is ended.
-async fn stop(child: &mut Child) {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        let pid = nix::unistd::Pid::from_raw(pid);
-        let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-    }
-    if tokio::time::timeout(UP, child.wait()).await.is_err() {
-        let _gone = child.kill().await;
-    }
 }

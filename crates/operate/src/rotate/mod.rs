@@ -10,7 +10,7 @@ mod engine;
 mod files;
 mod journal;
 mod kind;
-mod redis;
+pub(crate) mod redis;
 mod ring;
 mod servers;
 mod tls;

@@ -203,13 +203,17 @@ fn hashed(password: &SecretString) -> String {
 }
 
 /// A connection that has shown its password.
-struct Node {
+pub(crate) struct Node {
     address: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Node {
-    async fn open(address: &str, user: &str, password: &SecretString) -> Result<Self, String> {
+    pub(crate) async fn open(
+        address: &str,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<Self, String> {
         let connected = timeout(ANSWER, TcpStream::connect(address)).await;
         let stream = match connected {
             Ok(Ok(stream)) => stream,
@@ -236,7 +240,7 @@ impl Node {
     }
 
     /// Says a command (RESP 2); the answer's texts, one a line.
-    async fn say(&mut self, words: &[&str]) -> Result<String, String> {
+    pub(crate) async fn say(&mut self, words: &[&str]) -> Result<String, String> {
         let mut text = Zeroizing::new(format!("*{}\r\n", words.len()));
         for word in words {
             for part in ["$", &word.len().to_string(), "\r\n", word, "\r\n"] {

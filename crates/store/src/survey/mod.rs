@@ -85,7 +85,7 @@ impl Overseer {
             .map_err(|error| Error::Url(error.to_string()))
     }
 
-    async fn enter(&self) -> Result<PgConnection, Error> {
+    pub(crate) async fn enter(&self) -> Result<PgConnection, Error> {
         let entering = PgConnection::connect_with(&self.0);
         let db = tokio::time::timeout(Duration::from_secs(10), entering).await;
         db.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))

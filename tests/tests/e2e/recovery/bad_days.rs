@@ -185,7 +185,7 @@ async fn what_is_held_is_never_pruned() {
     let release = format!("/api/v2/holds/{hold}/release");
     let settled = json!({"reason": "settled"});
     let released = site.operator.post(&release, settled).await;
-    assert!(released.status.is_success(), "{:?}", released.status);
+    assert!((200..300).contains(&released.status), "{}", released.status);
     let told = site.json(&prune).await;
     assert_eq!(
         (&told["gone"], &told["held"]),

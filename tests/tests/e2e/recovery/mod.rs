@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod region;
+mod scenarios;
 mod site;
 mod store;
 
