@@ -78,6 +78,11 @@ pub enum Error {
     NotArchiving(String),
     #[error("{0}")]
     Backup(String),
+    /// What is in the way of the nodes changing places.
+    #[error("{0}")]
+    Pair(String),
+    #[error("no Patroni answers: {0}")]
+    NoPatroni(String),
     #[error("the restore does not hold: {0}")]
     NotProven(String),
     #[error("{what} took longer than {limit:?}")]
@@ -106,12 +111,14 @@ impl Error {
             | Self::Migrations(_)
             | Self::NoWayBack(_)
             | Self::TooEarly(_)
-            | Self::Backup(_) => ErrorKind::Conflict,
+            | Self::Backup(_)
+            | Self::Pair(_) => ErrorKind::Conflict,
             Self::Unsettled(_)
             | Self::Balancer { .. }
             | Self::Absent(..)
             | Self::NotArchiving(_)
             | Self::NotProven(_)
+            | Self::NoPatroni(_)
             | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)

@@ -15,6 +15,7 @@ pub mod holds;
 pub mod local;
 pub mod notify;
 pub mod operation;
+pub mod pair;
 mod place;
 mod program;
 pub mod records;

@@ -162,6 +162,20 @@ async fn set_up(
     }))
 }
 
+/// Whether the database here is a standby, whose leader is what is backed up. What it needs to archive with once it leads itself
+/// is in place then.
+///
+/// # Errors
+/// If it does not answer, or the configuration cannot be written.
+pub async fn stands_by(site: &Site) -> Result<bool, Error> {
+    // The hub's own cluster has no standby, and may not run now.
+    if site.cluster.server.is_some() || !site.cluster.overseer()?.recovery().await?.replays {
+        return Ok(false);
+    }
+    site.tool()?;
+    Ok(true)
+}
+
 /// Puts bundle and manifest beside the newest backup of each repository.
 async fn seal(
     site: &Site,
