@@ -104,12 +104,12 @@ async fn main() {
 
     let outcome = site
         .under_load(async |site| {
-            site.pair.nodes[leader].cut_off();
+            site.pair.cut_off(leader);
             site.pair.leads(other(leader)).await;
         })
         .await;
     let began = Instant::now();
-    site.pair.nodes[leader].mend();
+    site.pair.mend(leader);
     leader = other(leader);
     site.pair.is_whole(leader).await;
     told(

@@ -97,14 +97,14 @@ async fn a_leader_that_is_cut_off_steps_down_before_the_other_one_leads() {
     let mut site = Site::new().await;
     let cut = site.under_load(async |site| cut_off(site).await).await;
     cut.expect(FAILOVER);
-    site.pair.nodes[0].mend();
+    site.pair.mend(0);
     site.pair.is_whole(1).await;
 }
 
 /// Its clients still reach the leader, as when the network fails between the nodes alone: it must not serve them for long.
 async fn cut_off(site: &mut Site) {
     let [leader, other] = [0, 1];
-    site.pair.nodes[leader].cut_off();
+    site.pair.cut_off(leader);
     let deadline = Instant::now() + FAILOVER;
     loop {
         let took_over = site

@@ -339,6 +339,20 @@ impl Pair {
         .await;
     }
 
+    /// This node reaches nobody of the pair and no etcd, and they do not reach it; its clients do.
+    pub(super) fn cut_off(&self, node: usize) {
+        self.roads_of(node).for_each(Link::cut);
+    }
+
+    pub(super) fn mend(&self, node: usize) {
+        self.roads_of(node).for_each(Link::mend);
+    }
+
+    fn roads_of(&self, node: usize) -> impl Iterator<Item = &Link> {
+        let to_the_other = &self.nodes[1 - node].roads[3..];
+        self.nodes[node].roads.iter().chain(to_the_other)
+    }
+
     /// What Patroni and PostgreSQL of a node wrote.
     pub(super) fn log(&self, node: usize) -> String {
         std::fs::read_to_string(self.nodes[node].home.join("log")).unwrap()
@@ -503,15 +517,6 @@ impl Node {
     fn signal(&self, signal: Signal) {
         let process = self.process.as_ref().unwrap().id();
         kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
-    }
-
-    /// It reaches nobody and nobody of the pair and of etcd reaches it; its clients do.
-    pub(super) fn cut_off(&self) {
-        self.roads.iter().for_each(Link::cut);
-    }
-
-    pub(super) fn mend(&self) {
-        self.roads.iter().for_each(Link::mend);
     }
 
     /// SQL as the superuser on this very node.
