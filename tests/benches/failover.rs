@@ -27,6 +27,8 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use site::{Outcome, Site};
 
 const FAILOVER: Duration = Duration::from_secs(30);
@@ -42,6 +44,12 @@ fn told(name: &str, outcome: &Outcome, limit: Duration, whole: Duration) {
         whole.as_secs_f64()
     );
     outcome.expect(limit);
+}
+
+/// Patroni stops where it stands; PostgreSQL does not notice.
+fn hang(node: &pair::Node) {
+    let process = i32::try_from(node.process.as_ref().unwrap().id()).unwrap();
+    kill(Pid::from_raw(process), Signal::SIGSTOP).unwrap();
 }
 
 #[tokio::main]
@@ -87,16 +95,18 @@ async fn main() {
 
     let outcome = site
         .under_load(async |site| {
-            site.pair.nodes[leader].hang();
+            hang(&site.pair.nodes[leader]);
             site.pair.leads(other(leader)).await;
         })
         .await;
     let began = Instant::now();
-    site.pair.nodes[leader].wake();
+    // As its watchdog would have done long ago.
+    site.pair.nodes[leader].kill();
+    site.pair.nodes[leader].start();
     leader = other(leader);
     site.pair.is_whole(leader).await;
     told(
-        "Patroni hangs, PostgreSQL lives on",
+        "Patroni hangs, PostgreSQL beside it does not",
         &outcome,
         FAILOVER,
         began.elapsed(),

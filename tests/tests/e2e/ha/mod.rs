@@ -77,7 +77,8 @@ async fn a_leader_that_is_killed_costs_seconds_and_no_act() {
     );
     let switched = site
         .under_load(async |site| {
-            site.told(&["switchover", "--confirm", "node-a"]).await;
+            let to = site.pair.nodes[0].name;
+            site.told(&["switchover", "--confirm", to]).await;
         })
         .await;
     switched.expect(SWITCHOVER);

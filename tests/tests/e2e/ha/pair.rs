@@ -36,7 +36,8 @@ pub(super) struct Pair {
 pub(super) struct Node {
     pub(super) name: &'static str,
     pub(super) home: PathBuf,
-    process: Option<Child>,
+    /// Patroni's.
+    pub(super) process: Option<Child>,
     /// Of PostgreSQL and of Patroni, as HAProxy sees them.
     pub(super) postgres: u16,
     pub(super) api: u16,
@@ -503,20 +504,6 @@ impl Node {
         patroni.kill().unwrap();
         self.kill_postgres();
         patroni.wait().unwrap();
-    }
-
-    /// Patroni stops where it stands; PostgreSQL does not notice.
-    pub(super) fn hang(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    pub(super) fn wake(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().unwrap().id();
-        kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
     }
 
     /// SQL as the superuser on this very node.
