@@ -100,7 +100,7 @@ impl Standing {
         match self.leader() {
             None => faults.push("nobody leads: nothing is written".to_owned()),
             Some(one) if !one.runs() => {
-                faults.push(format!("{} leads and is {}", one.name, one.state))
+                faults.push(format!("{} leads and is {}", one.name, one.state));
             }
             Some(_) => {}
         }
@@ -116,7 +116,7 @@ impl Standing {
                     faults.push(format!("{} is {} MiB behind", one.name, bytes >> 20));
                 }
                 Lag::Unknown(_) => {
-                    faults.push(format!("how far {} is behind is not known", one.name))
+                    faults.push(format!("how far {} is behind is not known", one.name));
                 }
                 _ => {}
             }
