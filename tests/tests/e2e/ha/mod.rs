@@ -63,7 +63,23 @@ async fn a_leader_that_is_killed_costs_seconds_and_no_act() {
     document(&site.backup(1, &["run", "--type", "incr", "--json"]).await);
     let list = document(&site.backup(1, &["list", "--json"]).await);
     assert_eq!(list["backups"].as_array().unwrap().len(), 2, "{list}");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_steps_down_and_leads_again_when_asked() {
+    if !installed("a_leader_that_is_cut_off_steps_down_and_leads_again_when_asked") {
+        return;
+    }
+    let mut site = Site::new().await;
+    let cut = site.under_load(async |site| cut_off(site).await).await;
+    cut.expect(FAILOVER);
+    site.pair.mend(0);
+    site.pair.is_whole(1).await;
+    takes_over_when_asked(&mut site).await;
+}
+
+/// node-a, which follows, changes places with node-b.
+async fn takes_over_when_asked(site: &mut Site) {
     let refused = site.database(&["switchover", "--confirm", "node-b"]).await;
     let said = words_of(&refused);
     assert!(
@@ -88,18 +104,6 @@ async fn a_leader_that_is_killed_costs_seconds_and_no_act() {
     let operations = site.operations().await;
     let switchover = ["switchover", "node-b to node-a", "done"].map(str::to_owned);
     assert!(operations.contains(&switchover), "{operations:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_cut_off_steps_down_before_the_other_one_leads() {
-    if !installed("a_leader_that_is_cut_off_steps_down_before_the_other_one_leads") {
-        return;
-    }
-    let mut site = Site::new().await;
-    let cut = site.under_load(async |site| cut_off(site).await).await;
-    cut.expect(FAILOVER);
-    site.pair.mend(0);
-    site.pair.is_whole(1).await;
 }
 
 /// Its clients still reach the leader, as when the network fails between the nodes alone: it must not serve them for long.
