@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-deploy verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record bench-deploy bench-keys clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-deploy verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record bench-deploy bench-keys bench-failover verify-patroni clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ image: bootstrap-verify ## build both images (BUILDER=host: with this machine's 
 sbom: bootstrap ## what the programs are made of, as CycloneDX, in sbom.cdx.json
 	scripts/image/sbom.sh >sbom.cdx.json
 
-verify: verify-pipelines verify-terraform verify-kubernetes verify-image verify-deploy verify-reproducible ## everything under infrastructure/, run for real where this machine allows it
+verify: verify-pipelines verify-terraform verify-kubernetes verify-patroni verify-image verify-deploy verify-reproducible ## everything under infrastructure/, run for real where this machine allows it
 
 verify-image: bootstrap-verify ## images and compose file: built, looked into, run hardened, deployed under traffic
 	@scripts/verify/image.sh
@@ -56,6 +56,9 @@ verify-reproducible: bootstrap-verify ## two builds of this commit, in two place
 
 verify-kubernetes: bootstrap-verify ## the overlays: rendered, against schemas and policies, alert rules, our own rules
 	@scripts/verify/kubernetes.sh
+
+verify-patroni: bootstrap-verify ## the pair of databases: alert rules with their tests, HAProxy's and Patroni's files
+	@scripts/verify/patroni.sh
 
 verify-terraform: ## modules and environments: format, schemas, wiring, tests with a mocked provider, policies
 	@scripts/verify/terraform.sh
@@ -114,6 +117,10 @@ verify-deploy: bootstrap-test ## blue-green at thousands of requests a second, o
 bench-keys: bootstrap-test ## the token-signing key exchanged at 500 requests a second, optimised: failures must be 0
 	cargo build --release --locked --bins -p security-hub -p hubctl
 	HUB_BIN=$$PWD/target/release/security-hub HUBCTL_BIN=$$PWD/target/release/hubctl cargo bench -p hub-e2e --bench keys
+
+bench-failover: bootstrap-test ## the pair of databases loses its leader in every way, under load: writes again in < 30 s, 0 acts lost
+	cargo build --release --locked --bins -p security-hub -p hubctl
+	HUB_BIN=$$PWD/target/release/security-hub HUBCTL_BIN=$$PWD/target/release/hubctl cargo bench -p hub-e2e --bench failover
 
 clean: ## remove what was built
 	cargo clean

@@ -66,6 +66,8 @@ if [ "$want" != run ]; then
   need chattr e2fsprogs
   need prometheus prometheus
   need prometheus-alertmanager prometheus-alertmanager
+  need patroni patroni
+  need etcd etcd-server
   need chromium chromium
   need chromedriver chromium-driver
   have cargo-nextest || tools+=(cargo-nextest)
@@ -117,9 +119,27 @@ if [ "${#packages[@]}" -gt 0 ]; then
     printf 'create_main_cluster = false\n' |
       "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
   fi
+  # Tests start what they need themselves: what is installed now is not started, neither at once nor with the machine.
+  policy=/usr/sbin/policy-rc.d
+  idle=()
+  for package in etcd-server patroni; do
+    if printf '%s\n' "${packages[@]}" | grep -qx "$package"; then idle+=("${package%-server}.service"); fi
+  done
+  made_policy=no
+  if [ "${#idle[@]}" -gt 0 ] && [ ! -e "$policy" ]; then
+    made_policy=yes
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+  fi
   "${as_root[@]}" apt-get -o Acquire::Retries=3 update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "${packages[@]}"
+  if [ "$made_policy" = yes ]; then
+    "${as_root[@]}" rm -f "$policy"
+    trap - EXIT
+  fi
+  if [ "${#idle[@]}" -gt 0 ] && have systemctl; then "${as_root[@]}" systemctl --quiet disable "${idle[@]}"; fi
 fi
 
 for tool in "${tools[@]}"; do

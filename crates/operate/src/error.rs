@@ -89,6 +89,11 @@ pub enum Error {
     UnknownScenario { name: String, known: String },
     #[error("the drill: {0}")]
     Drill(String),
+    /// What is in the way of the nodes changing places.
+    #[error("{0}")]
+    Pair(String),
+    #[error("no Patroni answers: {0}")]
+    NoPatroni(String),
     #[error("the restore does not hold: {0}")]
     NotProven(String),
     #[error("{what} took longer than {limit:?}")]
@@ -121,13 +126,15 @@ impl Error {
             | Self::NeverRan(_)
             | Self::TakenOver(_)
             | Self::TooEarly(_)
-            | Self::Backup(_) => ErrorKind::Conflict,
+            | Self::Backup(_)
+            | Self::Pair(_) => ErrorKind::Conflict,
             Self::Unsettled(_)
             | Self::Balancer { .. }
             | Self::Absent(..)
             | Self::NotArchiving(_)
             | Self::NotProven(_)
             | Self::Drill(_)
+            | Self::NoPatroni(_)
             | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)

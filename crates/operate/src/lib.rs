@@ -16,6 +16,7 @@ pub mod holds;
 pub mod local;
 pub mod notify;
 pub mod operation;
+pub mod pair;
 mod place;
 mod program;
 pub mod records;

@@ -88,6 +88,16 @@ fn pool(connections: u32) -> PgPoolOptions {
         .idle_timeout(Duration::from_mins(5))
         .max_lifetime(Duration::from_mins(30))
         .test_before_acquire(false)
+        // While two nodes change places, one that follows may answer: it could only be read from, and is behind.
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                if crate::survey::repo::follows(connection).await? {
+                    let why = "the server that answers is a standby";
+                    return Err(sqlx::Error::Io(std::io::Error::other(why)));
+                }
+                Ok(())
+            })
+        })
 }
 
 /// One connection as the application, for a question before it starts.

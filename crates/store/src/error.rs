@@ -107,12 +107,14 @@ impl From<sqlx::Error> for Error {
                     source: error,
                 };
             }
-            // 53: insufficient resources (disk full), 57: shutdown or cancel, 40: serialisation, 08: connection.
+            // 53: insufficient resources (disk full), 57: shutdown or cancel, 40: serialisation, 08: connection; 25006: the
+            // server became a standby under us.
             let code = database.code().unwrap_or_default();
             if code == "22021" {
                 return Self::Invalid("a text with a NUL character cannot be stored".to_owned());
             }
             return match code.get(..2) {
+                _ if code == "25006" => Self::Unavailable(error),
                 Some("53" | "57" | "40" | "08") => Self::Unavailable(error),
                 _ => Self::Refused(error),
             };

@@ -5,45 +5,8 @@ use std::collections::BTreeSet;
 use hub_testkit::hub::Setting;
 use serde_json::{Value, json};
 
+use crate::export::{batches, export, verifies};
 use crate::world::{Actor, PASSWORD, World, start, until};
-
-async fn export(actor: &Actor) -> String {
-    match actor.get("/api/v2/ledger/export").await.body {
-        Value::String(text) => text,
-        other => panic!("not lines: {other}"),
-    }
-}
-
-#[track_caller]
-fn verifies(export: &str) {
-    let report =
-        hub_ledger::export::verify(export.as_bytes(), &hub_ledger::export::Expect::default());
-    assert!(report.is_whole(), "{report:?}");
-}
-
-/// The batches that the ledger names, with how many events each has.
-fn batches(export: &str) -> Vec<(String, u64)> {
-    export
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            let body: Value = serde_json::from_str(line["body"].as_str()?).ok()?;
-            let batch = &body["body"]["unmapped"]["batch"];
-            let batch = if batch.is_null() {
-                &body["unmapped"]["batch"]
-            } else {
-                batch
-            };
-            (batch["source"] == "json").then(|| {
-                Some((
-                    batch["uid"].as_str()?.to_owned(),
-                    batch["accepted"].as_u64()?,
-                ))
-            })?
-        })
-        .collect()
-}
 
 #[tokio::test]
 async fn a_kill_during_ingest_loses_no_acknowledged_batch_and_doubles_none() {

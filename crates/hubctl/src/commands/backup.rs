@@ -117,6 +117,10 @@ impl Backup {
                 recovery_key,
             } => {
                 let site = place.site()?;
+                if backup::stands_by(&site).await? {
+                    output.note("nothing is backed up here: this database is a standby, and its leader's host does it. Ready to archive if it leads");
+                    return Ok(Exit::Done);
+                }
                 let kind = if due {
                     standing::due_now(&site).await?
                 } else {

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod backup;
 pub(crate) mod cleanup;
 pub(crate) mod content;
+pub(crate) mod database;
 pub(crate) mod deploy;
 pub(crate) mod disaster;
 pub(crate) mod emulate;

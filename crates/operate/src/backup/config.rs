@@ -243,3 +243,21 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_pair_is_read() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = std::fs::read_to_string(root.join("infrastructure/patroni/backup.example.toml"));
+        let key = hub_vault::RecoveryKey::generate().recipient().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backup.toml");
+        std::fs::write(&path, text.unwrap().replace("age1…", &key)).unwrap();
+        let config = Config::read(&path).unwrap();
+        assert_eq!(config.repositories.len(), 1);
+        assert!(config.database.is_some());
+    }
+}

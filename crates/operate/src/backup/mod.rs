@@ -248,6 +248,20 @@ impl One<'_> {
     }
 }
 
+/// Whether the database here is a standby, whose leader is what is backed up. What it needs to archive with once it leads itself
+/// is in place then.
+///
+/// # Errors
+/// If it does not answer, or the configuration cannot be written.
+pub async fn stands_by(site: &Site) -> Result<bool, Error> {
+    // The hub's own cluster has no standby, and may not run now.
+    if site.cluster.server.is_some() || !site.cluster.overseer()?.recovery().await?.replays {
+        return Ok(false);
+    }
+    site.tool()?;
+    Ok(true)
+}
+
 /// Manifest and bundle of a backup.
 pub(crate) async fn beside(
     tool: &PgBackRest,

@@ -31,6 +31,8 @@ pub const KINDS: &[&str] = &[
     "key_rotation",
     "cleanup",
     "runbook",
+    "switchover",
+    "failover",
 ];
 /// How it can end; the last two are not what was wanted.
 pub const OUTCOMES: &[&str] = &["deployed", "done", "rolled_back", "failed"];
@@ -101,6 +103,7 @@ fn act(operation: &'static str, record: &Record, step: Option<&Entry>) -> Act {
         "backup" | "restore" | "drill" => "backup",
         "key_rotation" => "key",
         "runbook" => "runbook",
+        "switchover" | "failover" => "database",
         _ => "installation",
     };
     let act = Act::new(operation, Class::ApplicationLifecycle, UPDATE, "admin")

@@ -2,7 +2,7 @@
 //!
 //! Reads across tenants, so it needs a superuser's way in; nothing leaves but counts, hashes and signed checkpoints.
 
-mod repo;
+pub(crate) mod repo;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;

@@ -76,6 +76,14 @@ pub(super) async fn recovery(db: &mut PgConnection) -> Result<Recovery, Error> {
     })
 }
 
+/// Whether the server is a standby.
+pub(crate) async fn follows(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let (follows,): (bool,) = sqlx::query_as("select pg_is_in_recovery()")
+        .fetch_one(db)
+        .await?;
+    Ok(follows)
+}
+
 pub(super) async fn reload(db: &mut PgConnection) -> Result<(), Error> {
     sqlx::query("select pg_reload_conf()").execute(db).await?;
     Ok(())

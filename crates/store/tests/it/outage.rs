@@ -70,3 +70,16 @@ async fn a_full_disk_and_a_shutdown_are_no_fault_of_the_statement() {
             .unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::Unavailable);
 }
+
+#[tokio::test]
+async fn a_server_that_became_a_standby_is_unavailable() {
+    let db = hub_testkit::database().await;
+    let mut tx = db.store().read(TenantId::SYSTEM).await.unwrap();
+    // A standby refuses as a read-only transaction does, with the same code.
+    let fault = sqlx::raw_sql("create table t (n int)")
+        .execute(tx.conn())
+        .await
+        .map_err(Error::from)
+        .unwrap_err();
+    assert_eq!(fault.kind(), ErrorKind::Unavailable, "{fault:?}");
+}
