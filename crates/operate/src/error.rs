@@ -78,6 +78,9 @@ pub enum Error {
     NotArchiving(String),
     #[error("{0}")]
     Backup(String),
+    /// What was decided of a copy cannot be done; every fault on a line of its own.
+    #[error("{0}")]
+    Decided(String),
     #[error("the restore does not hold: {0}")]
     NotProven(String),
     #[error("{what} took longer than {limit:?}")]
@@ -98,7 +101,7 @@ impl Error {
             }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Unconfigured(_) | Self::Unissued => ErrorKind::Invalid,
+            Self::Unconfigured(_) | Self::Unissued | Self::Decided(_) => ErrorKind::Invalid,
             Self::Lost(_) | Self::UnknownHold(_) => ErrorKind::NotFound,
             Self::Held(_)
             | Self::Unfinished(..)

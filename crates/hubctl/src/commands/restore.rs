@@ -13,13 +13,17 @@ use serde_json::json;
 
 use super::backup::{Where, tell, words};
 use super::progress::Progress;
+use super::restore_tenant::Restored;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// Restore to a point in time, and prove it: ledgers computed anew, keys tried, a hub started on it.
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Restore {
+    #[command(subcommand)]
+    part: Option<Restored>,
     #[command(flatten)]
     place: Where,
     /// Restore from this repository alone (another host; the data directory is lost). Needs the recovery key.
@@ -49,7 +53,10 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        if let Some(Restored::Tenant(tenant)) = self.part.take() {
+            return tenant.run(client, output).await;
+        }
         let request = self.request()?;
         if self.dry_run {
             let plan = restore::plan(&request, &SystemClock).await?;

@@ -3,6 +3,7 @@
 
 mod copy;
 mod prove;
+pub mod tenant;
 mod wal;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Nothing is lost: backups of a hub at work, restored, proven, started; and what is refused with its reason.
 
 mod site;
+mod tenant;
 
 use serde_json::Value;
 
