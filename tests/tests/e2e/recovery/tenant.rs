@@ -97,7 +97,7 @@ async fn people_who_were_deleted_by_mistake_come_back_and_what_was_revoked_does_
     let role = json!({"permissions": ["incidents.read"]});
     let put = site
         .owner
-        .send(reqwest::Method::PUT, "/api/v2/roles/auditor", role)
+        .send(reqwest::Method::PUT, "/api/v2/roles/checker", role)
         .await;
     assert!(put.status < 300, "{}", put.body);
     let (stolen, secret) = key_of(&site.owner, "stolen").await;
@@ -117,7 +117,7 @@ async fn people_who_were_deleted_by_mistake_come_back_and_what_was_revoked_does_
            r as (delete from user_role u using gone where u.user_id = gone.id),
            t as (delete from refresh_token k using session s, gone where k.session_id = s.id and s.user_id = gone.id),
            s as (delete from session s using gone where s.user_id = gone.id),
-           o as (delete from role where name = 'auditor')
+           o as (delete from role where name = 'checker')
          delete from app_user u using gone where u.id = gone.id",
     );
     let carol = "select id from app_user where username = 'carol'";
@@ -166,9 +166,9 @@ async fn people_who_were_deleted_by_mistake_come_back_and_what_was_revoked_does_
     assert_eq!(side(&users, "backup"), ["bob", "eve"], "{users:?}");
     assert_eq!(side(&users, "differs"), ["carol"], "{users:?}");
     assert_eq!(side(&users, "live"), ["later"], "{users:?}");
-    assert_eq!(side(&named(&compared, "role"), "backup"), ["auditor"]);
+    assert_eq!(side(&named(&compared, "role"), "backup"), ["checker"]);
     assert_eq!(side(&named(&compared, "api_key"), "differs"), ["stolen"]);
-    let text = std::fs::read_to_string(&file).unwrap() + &compared.to_string();
+    let text = format!("{}{compared}", std::fs::read_to_string(&file).unwrap());
     assert!(!text.contains("argon2"), "{text}");
 
     let merge = ["restore", "tenant", "merge", &copy];

@@ -55,6 +55,8 @@ pub struct Compared {
     pub only_live: i64,
     /// Whether nothing of it can be taken.
     pub only_compared: bool,
+    /// Whether only rows that are missing can be.
+    pub only_added: bool,
     /// Why not more can be done with it.
     pub why: &'static str,
     /// At most as many of each side as were asked for.
@@ -95,6 +97,7 @@ pub(super) async fn all(tx: &mut WriteTx, copy: &Copied, limit: i64) -> Result<C
             differ,
             only_live,
             only_compared: rule.may == May::Compare,
+            only_added: rule.may == May::Add,
             why: rule.why,
             rows: pairs.into_iter().map(row).collect(),
         });

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::compare::{Comparison, Side};
+use super::compare::{Comparison, Row, Side};
 use super::repo::rules::{May, Rule};
 use super::rule;
 use super::shape::Table;
@@ -205,7 +205,12 @@ pub fn template(comparison: &Comparison) -> String {
         .iter()
         .filter(|table| !table.only_compared)
     {
-        let rows = table.rows.iter().filter(|row| row.side != Side::Live);
+        let can = |row: &&Row| match row.side {
+            Side::Backup => true,
+            Side::Differs => !table.only_added,
+            Side::Live => false,
+        };
+        let rows = table.rows.iter().filter(can);
         let rows: Vec<String> = rows
             .map(|row| {
                 let label = row.label.as_deref().map(plain).unwrap_or_default();

@@ -9,7 +9,7 @@ use hub_vault::RecoveryKey;
 use serde_json::json;
 
 use super::scratch::{self, Scratch};
-use super::{COMPONENT, Copied, Done, Live, Wish, is_lost, migrations, repo};
+use super::{COMPONENT, Copied, Done, Live, Wish, migrations, repo};
 use crate::backup::{Config, Site};
 use crate::error::Error;
 use crate::operation::{Operation, Witness};
@@ -45,6 +45,8 @@ pub async fn extract(
             let subject = copy.name.clone();
             (Some(copy), operation.end(subject, None))
         }
+        // A wrong name is the caller's mistake and no failed restore.
+        Err(error @ Error::Decided(_)) => return Err(error),
         Err(error) => {
             let why = hub_base::chain(&error);
             (None, operation.end(wish.tenant.clone(), Some(why)))
@@ -135,8 +137,8 @@ async fn copy(
     let then = overseer.as_owner(Arc::clone(clock)).await?;
     let tenant = tenant(&then, &wish.tenant, plan).await?;
     let mut from = Cx::system(then, tenant, COMPONENT).read().await?;
-    let mut here = live.write(tenant).await?;
-    let (old, new) = (migrations(&mut from).await?, migrations(&mut here).await?);
+    let mut to = live.write_of(tenant).await?;
+    let (old, new) = (migrations(&mut from).await?, migrations(&mut to).await?);
     if old != new {
         return Err(Error::Backup(format!(
             "the live database is at migration {:04} and what was restored at {:04} of this program: use the hubctl of the \
@@ -144,12 +146,6 @@ async fn copy(
             new.0, old.0
         )));
     }
-    let told = if is_lost(&mut here).await? {
-        TenantId::SYSTEM
-    } else {
-        tenant
-    };
-    let mut to = live.write(told).await?;
     let ledger = proof
         .ledgers
         .iter()
@@ -209,7 +205,7 @@ async fn tenant(then: &Store, slug: &str, plan: &Plan) -> Result<TenantId, Error
         return Ok(tenant.id);
     }
     let slugs: Vec<&str> = all.iter().map(|tenant| &*tenant.slug).collect();
-    Err(Error::Backup(format!(
+    Err(Error::Decided(format!(
         "{} at {} has no tenant `{}`; it has {}",
         plan.backup.label,
         plan.point,

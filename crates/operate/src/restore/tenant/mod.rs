@@ -114,6 +114,21 @@ impl Live {
         Ok(())
     }
 
+    async fn find(&self, name: Option<&str>) -> Result<Copied, Error> {
+        let mut tx = self.write(TenantId::SYSTEM).await?;
+        find(&mut tx, name).await
+    }
+
+    /// In the tenant, whose ledger is told what is done with a copy of it; in the operators' if it is gone.
+    async fn write_of(&self, tenant: TenantId) -> Result<WriteTx, Error> {
+        let mut tx = self.write(tenant).await?;
+        if !is_lost(&mut tx).await? {
+            return Ok(tx);
+        }
+        drop(tx);
+        self.write(TenantId::SYSTEM).await
+    }
+
     async fn write(&self, tenant: TenantId) -> Result<WriteTx, Error> {
         let cx = Cx::system(self.store.clone(), tenant, COMPONENT);
         Ok(cx.write().await?)
@@ -187,8 +202,7 @@ async fn find(tx: &mut Tx, name: Option<&str>) -> Result<Copied, Error> {
 
 /// The copy, and a transaction in its tenant. It still has the tables that the live database has.
 async fn enter(live: &Live, name: Option<&str>) -> Result<(Copied, WriteTx), Error> {
-    let mut tx = live.write(TenantId::SYSTEM).await?;
-    let copy = find(&mut tx, name).await?;
+    let copy = live.find(name).await?;
     let mut tx = live.write(copy.id).await?;
     let (newest, digest) = migrations(&mut tx).await?;
     if digest != copy.migrations {
@@ -321,16 +335,9 @@ pub async fn discard(
     let live = Live::open(site, &clock).await?;
     let mut operation = Operation::begin("restore", clock, witness);
     let dropped = async {
-        let mut tx = live.write(TenantId::SYSTEM).await?;
-        let copy = find(&mut tx, name).await?;
+        let copy = live.find(name).await?;
         operation.at("drop", &copy.name);
-        let mut tx = live.write(copy.id).await?;
-        let told = if is_lost(&mut tx).await? {
-            TenantId::SYSTEM
-        } else {
-            copy.id
-        };
-        let mut tx = live.write(told).await?;
+        let mut tx = live.write_of(copy.id).await?;
         repo::drop(&mut tx, &copy.name).await?;
         let act = Act::new(
             "tenant.forget_copy",

@@ -72,7 +72,9 @@ pub(in crate::restore::tenant) async fn pick(
                  then case when p.own is null then 'insert' else 'own' end
                when p.side = 'differs' and $3 = 'backup' and $4 and p.changed - $5::text[] <> '{{}}'
                  then case when p.own is null then 'columns' else 'own' end
-             end as how, d.what is not null, p.own
+             end as how, d.what is not null,
+             case when p.own is not null then p.own
+               when d.what = 'backup' and p.side = 'differs' and p.changed ?| $5::text[] then 'by name' end
            from ({}) p left join pg_temp.decision d on d.tbl = $2 and d.key = p.key) chosen
          where how is not null",
         pairs(table, schema, rule)
