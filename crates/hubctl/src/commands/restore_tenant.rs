@@ -25,7 +25,7 @@ use crate::output::Output;
 pub(crate) enum Restored {
     /// One tenant out of a backup, into a schema of its own in the live database; the hub goes on meanwhile.
     #[command(subcommand)]
-    Tenant(Tenant),
+    Tenant(Box<Tenant>),
 }
 
 #[derive(Debug, Args)]
@@ -191,11 +191,11 @@ impl Tenant {
 fn said<T>(
     output: &Output,
     done: tenant::Done<T>,
-    document: impl FnOnce(&Option<T>) -> Value,
+    document: impl FnOnce(Option<&T>) -> Value,
     next: impl FnOnce(&T) -> String,
 ) -> Result<Exit, Failure> {
     if output.json {
-        let mut document = document(&done.result);
+        let mut document = document(done.result.as_ref());
         if let Value::Object(fields) = &mut document {
             fields.insert("operation".to_owned(), json!(done.record));
         }

@@ -1,7 +1,6 @@
 //! What is decided of a copy: of whole tables, and of single rows. A file that `compare` writes and a person edits.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -194,11 +193,12 @@ pub fn template(comparison: &Comparison) -> String {
             table.only_backup, table.differ, table.only_live
         );
         let name = quoted(&table.name);
-        // Writing to a text cannot fail.
-        let _ = match table.only_compared {
-            true => writeln!(text, "# {name}: {line}; only compared: {}", table.why),
-            false => writeln!(text, "{name} = \"live\"  # {line}"),
+        let entry = if table.only_compared {
+            format!("# {name}: {line}; only compared: {}\n", table.why)
+        } else {
+            format!("{name} = \"live\"  # {line}\n")
         };
+        text.push_str(&entry);
     }
     for table in comparison
         .tables
@@ -228,7 +228,8 @@ pub fn template(comparison: &Comparison) -> String {
             })
             .collect();
         if !rows.is_empty() {
-            let _ = write!(text, "\n[rows.{}]\n{}", quoted(&table.name), rows.concat());
+            let part = format!("\n[rows.{}]\n{}", quoted(&table.name), rows.concat());
+            text.push_str(&part);
         }
     }
     text

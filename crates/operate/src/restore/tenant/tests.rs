@@ -109,13 +109,10 @@ impl House {
             repo::index(&mut to, &copied.name, &table).await.unwrap();
         }
         to.commit_progress().await.unwrap();
-        assert_eq!(
-            find(&mut self.write(self.acme).await, None)
-                .await
-                .unwrap()
-                .id,
-            self.acme
-        );
+        let mut tx = self.write(self.acme).await;
+        let found = find(&mut tx, None).await.unwrap();
+        assert!(found.bytes > 0);
+        assert_eq!((found.id, &found.name), (copied.id, &copied.name));
         copied
     }
 
