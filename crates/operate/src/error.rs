@@ -94,6 +94,9 @@ pub enum Error {
     Pair(String),
     #[error("no Patroni answers: {0}")]
     NoPatroni(String),
+    /// What was decided of a copy cannot be done; every fault on a line of its own.
+    #[error("{0}")]
+    Decided(String),
     #[error("the restore does not hold: {0}")]
     NotProven(String),
     #[error("{what} took longer than {limit:?}")]
@@ -114,7 +117,9 @@ impl Error {
             }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Unconfigured(_) | Self::Unissued | Self::Scenarios(_) => ErrorKind::Invalid,
+            Self::Unconfigured(_) | Self::Unissued | Self::Scenarios(_) | Self::Decided(_) => {
+                ErrorKind::Invalid
+            }
             Self::Lost(_) | Self::UnknownHold(_) | Self::UnknownScenario { .. } => {
                 ErrorKind::NotFound
             }

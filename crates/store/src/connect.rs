@@ -114,3 +114,21 @@ pub(crate) fn owner_pool(endpoints: &Endpoints) -> PgPool {
             .application_name("security-hub migrate"),
     )
 }
+
+/// Two connections whose sessions begin as `role`, for an operator's work.
+pub(crate) fn become_role(options: PgConnectOptions, role: String) -> PgPool {
+    let options = options.options([("client_min_messages", "warning"), ("lock_timeout", "10s")]);
+    let setting = PgPoolOptions::new().max_connections(2);
+    let setting = setting.acquire_timeout(Duration::from_secs(10));
+    let setting = setting.after_connect(move |connection, _| {
+        let role = role.clone();
+        Box::pin(async move {
+            sqlx::query("select set_config('role', $1, false)")
+                .bind(role)
+                .execute(connection)
+                .await
+                .map(|_| ())
+        })
+    });
+    setting.connect_lazy_with(options)
+}

@@ -15,6 +15,7 @@ pub(crate) mod ledger;
 pub(crate) mod progress;
 pub(crate) mod release;
 pub(crate) mod restore;
+pub(crate) mod restore_tenant;
 mod standing;
 pub(crate) mod tenant;
 pub(crate) mod told;

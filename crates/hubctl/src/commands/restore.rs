@@ -15,13 +15,17 @@ use serde_json::json;
 use super::backup::{Where, tell, words};
 use super::disaster::Rehearsal;
 use super::progress::Progress;
+use super::restore_tenant::Restored;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// Restore to a point in time, and prove it: ledgers computed anew, keys tried, a hub started on it.
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Restore {
+    #[command(subcommand)]
+    part: Option<Restored>,
     #[command(flatten)]
     place: Where,
     /// Restore from this repository alone (another host; the data directory is lost): its folder, or a backup.toml that says
@@ -58,7 +62,10 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        if let Some(Restored::Tenant(tenant)) = self.part.take() {
+            return tenant.run(client, output).await;
+        }
         if self.keys_only {
             return self.keys(client, output).await;
         }

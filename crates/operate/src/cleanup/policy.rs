@@ -113,6 +113,10 @@ impl Policy {
                 return Err(fault(format!("{class}.keep must be at least 24h")));
             }
         }
+        if policy.reports.certificate {
+            let what = "reports.certificate: the hub signs what it removed itself, and does not see the files of a host";
+            return Err(fault(what.to_owned()));
+        }
         if policy.releases.newest < 2 {
             return Err(fault(
                 "releases.newest must be at least 2: what runs, and the way back".to_owned(),

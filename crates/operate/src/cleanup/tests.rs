@@ -264,6 +264,11 @@ fn a_policy_that_would_remove_what_is_needed_is_refused() {
             "newest = 1",
             "releases.newest must be at least 2",
         ),
+        (
+            "[reports]",
+            "[reports]\ncertificate = true",
+            "reports.certificate",
+        ),
         ("[events]", "[happenings]", "happenings"),
         ("keep = \"7d\"", "keep = \"7\"", "line "),
     ] {

@@ -4,6 +4,7 @@
 mod copy;
 mod keys;
 mod prove;
+pub mod tenant;
 mod wal;
 
 use std::path::{Path, PathBuf};

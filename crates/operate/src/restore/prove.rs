@@ -48,6 +48,7 @@ impl Restore<'_> {
         let keys = self.keys_open(&heads)?;
         let mut proof = Proof::default();
         for head in &heads {
+            is_signed(head, keys.as_ref())?;
             let written = plan
                 .manifest
                 .trees
@@ -67,10 +68,16 @@ impl Restore<'_> {
             )));
         }
         let entries: u64 = proof.ledgers.iter().map(|ledger| ledger.size).sum();
-        let said = format!(
-            "{} ledgers, {entries} entries: roots, signatures and the checkpoints of then agree",
-            proof.ledgers.len()
-        );
+        let count = proof.ledgers.len();
+        let said = match keys {
+            Some(_) => format!(
+                "{count} ledgers, {entries} entries: roots, signatures and the checkpoints of then agree"
+            ),
+            None => format!(
+                "{count} ledgers, {entries} entries: roots and the checkpoints of then agree; no key ring is here to check \
+                 signatures with"
+            ),
+        };
         operation.did("ledgers", said, json!(proof.ledgers));
         operation.at("tables", "counted and summed");
         proof.tables = overseer.tables().await?;
@@ -130,6 +137,28 @@ impl Restore<'_> {
 fn opens(checkpoint: &str, keys: &Checkpoints) -> bool {
     let key = keys.key_of(checkpoint);
     key.is_some_and(|key| Checkpoint::open(checkpoint, &key).is_ok())
+}
+
+/// What the head says of its tree is what was signed, and nothing else was: whoever rewrites the entries can compute a root,
+/// and leave a signature that is good for another.
+fn is_signed(head: &Tree, keys: Option<&Checkpoints>) -> Result<(), Error> {
+    let Some(keys) = keys else {
+        return Ok(());
+    };
+    let key = keys.key_of(&head.checkpoint);
+    let signed = key.and_then(|key| Checkpoint::open(&head.checkpoint, &key).ok());
+    let is_it = signed.is_some_and(|signed| {
+        signed.origin == hub_store::sequence::origin(head.tenant)
+            && signed.size == head.size
+            && hex::encode(signed.root.0) == head.root
+    });
+    if is_it {
+        return Ok(());
+    }
+    Err(Error::NotProven(format!(
+        "the ledger of `{}`: its signed checkpoint is of another size or root than it has",
+        head.slug
+    )))
 }
 
 /// Size and root that were written down when the backup began. By the signature, where there is a key to check it: what
@@ -204,4 +233,46 @@ async fn ask(serving: &mut Serving) -> Result<(), String> {
         return Err(format!("/health/ready answered {status}: {text}"));
     }
     smoke::ask_all(&http, &url).await
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_base::TenantId;
+    use hub_ledger::Hash;
+
+    use super::*;
+
+    #[test]
+    fn a_signature_of_another_tree_is_none() {
+        let keys = Checkpoints::new(&KeyRing::generate(&SystemClock).unwrap()).unwrap();
+        let head = |origin: TenantId, size: u64, root: Hash| {
+            let checkpoint = Checkpoint {
+                origin: hub_store::sequence::origin(origin),
+                size,
+                root,
+            };
+            Tree {
+                tenant: TenantId::SYSTEM,
+                slug: "system".to_owned(),
+                size: 7,
+                root: hex::encode([1; 32]),
+                checkpoint: checkpoint.sign(&keys).unwrap(),
+            }
+        };
+        let other = TenantId::new(&SystemClock);
+        for (head, good) in [
+            (head(TenantId::SYSTEM, 7, Hash([1; 32])), true),
+            (head(TenantId::SYSTEM, 6, Hash([1; 32])), false),
+            (head(TenantId::SYSTEM, 7, Hash([2; 32])), false),
+            (head(other, 7, Hash([1; 32])), false),
+        ] {
+            assert_eq!(
+                is_signed(&head, Some(&keys)).is_ok(),
+                good,
+                "{}",
+                head.checkpoint
+            );
+            assert!(is_signed(&head, None).is_ok());
+        }
+    }
 }

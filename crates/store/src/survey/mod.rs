@@ -1,20 +1,25 @@
 //! What a database holds, told in figures that another time can be compared with: the proof of a restore.
 //!
-//! Reads across tenants, so it needs a superuser's way in; nothing leaves but counts, hashes and signed checkpoints.
+//! Reads across tenants, so it needs a superuser's way in; nothing leaves but counts, hashes and signed checkpoints. Rows leave
+//! only over [`Overseer::as_owner`], one tenant's at a time.
 
 pub(crate) mod repo;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hub_base::{TenantId, Timestamp};
+use hub_base::{Clock, TenantId, Timestamp};
 use hub_ledger::{Frontier, Hash, leaf_hash};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::connect::{self, Endpoints};
 use crate::error::Error;
+use crate::migrate;
+use crate::tx::Store;
 
 /// A superuser's way into one database.
 #[derive(Debug, Clone)]
@@ -83,6 +88,45 @@ impl Overseer {
         PgConnectOptions::from_str(url)
             .map(|options| Self(options.application_name("hubctl")))
             .map_err(|error| Error::Url(error.to_string()))
+    }
+
+    /// A store whose sessions begin as the owner of the tables, on whom row-level security is forced: its transactions see
+    /// and change one tenant, as the application's do, but may make tables beside.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if nothing is forced on the owner, [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn as_owner(&self, clock: Arc<dyn Clock>) -> Result<Store, Error> {
+        let owner = self.owner().await?;
+        Ok(Store::new(
+            connect::become_role(self.0.clone(), owner),
+            clock,
+        ))
+    }
+
+    /// INVARIANT: whoever it names cannot see past a tenant's wall.
+    async fn owner(&self) -> Result<String, Error> {
+        let (owner, is_above) = repo::owner(&mut self.enter().await?).await?;
+        if is_above {
+            return Err(Error::Invalid(format!(
+                "the tables belong to `{owner}`, whom row-level security does not bind: give them to a role without SUPERUSER \
+                 and BYPASSRLS"
+            )));
+        }
+        Ok(owner)
+    }
+
+    /// Applies the migrations that are missing; their names.
+    ///
+    /// # Errors
+    /// As [`migrate::run`].
+    pub async fn migrate(&self) -> Result<Vec<&'static str>, Error> {
+        let owner = self.owner().await?;
+        let options = self.0.clone().options([("role", owner)]);
+        let endpoints = Endpoints {
+            owner: options.clone(),
+            app: options,
+        };
+        migrate::run(&endpoints).await
     }
 
     pub(crate) async fn enter(&self) -> Result<PgConnection, Error> {

@@ -58,6 +58,17 @@ pub(super) async fn sum(db: &mut PgConnection, table: &str) -> Result<Table, Err
     })
 }
 
+/// Who owns the tables, and whether row-level security does not bind them.
+pub(super) async fn owner(db: &mut PgConnection) -> Result<(String, bool), Error> {
+    let row: Option<(String, bool)> = sqlx::query_as(
+        "select r.rolname::text, r.rolsuper or r.rolbypassrls from pg_class c join pg_roles r on r.oid = c.relowner
+         where c.oid = to_regclass('public.tenant')",
+    )
+    .fetch_optional(db)
+    .await?;
+    row.ok_or_else(|| Error::Invalid("this is no database of a hub".to_owned()))
+}
+
 pub(super) async fn size(db: &mut PgConnection) -> Result<u64, Error> {
     let (size,): (i64,) = sqlx::query_as("select pg_database_size(current_database())")
         .fetch_one(db)

@@ -5,6 +5,7 @@ mod region;
 mod scenarios;
 mod site;
 mod store;
+mod tenant;
 
 use serde_json::Value;
 
