@@ -21,6 +21,7 @@ pub mod records;
 pub mod release;
 pub mod restore;
 pub mod rotate;
+pub mod runbook;
 mod smoke;
 
 pub use config::Config;
