@@ -59,6 +59,8 @@ if [ "$want" != run ]; then
   need git git
   need shellcheck shellcheck
   need curl curl
+  need jq jq
+  need redis-server redis-server
   need haproxy haproxy
   need pgbackrest pgbackrest
   need prometheus prometheus
@@ -77,7 +79,6 @@ if [ "$want" = verify ]; then
   # crun does not run everywhere; without iptables the containers have no network.
   need podman podman runc iptables catatonit netavark aardvark-dns fuse-overlayfs
   need runc runc
-  need redis-server redis-server
   need promtool prometheus
   need amtool prometheus-alertmanager
 fi

@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::client::{Client, Connection};
 use crate::commands::{
     account, backup, cleanup, content, deploy, emulate, incident, ingest, keys, ledger, release,
-    restore, tenant,
+    restore, runbook, tenant,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -68,6 +68,8 @@ enum Command {
     Restore(restore::Restore),
     Drill(restore::Drill),
     #[command(subcommand)]
+    Runbook(runbook::Runbook),
+    #[command(subcommand)]
     Keys(keys::Keys),
     Cleanup(cleanup::Cleanup),
     /// Place, release and list legal holds: what they cover is not removed.
@@ -102,6 +104,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Backup(command) => command.run(&client()?, output).await,
         Command::Restore(command) => command.run(&client()?, output).await,
         Command::Drill(command) => command.run(&client()?, output).await,
+        Command::Runbook(command) => command.run(&client()?, output).await,
         Command::Keys(command) => command.run(&client()?, output).await,
         Command::Cleanup(command) => command.run(&client()?, output).await,
         Command::Hold(command) => command.run(&client()?, output).await,

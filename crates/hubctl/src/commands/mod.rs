@@ -13,5 +13,6 @@ pub(crate) mod ledger;
 pub(crate) mod progress;
 pub(crate) mod release;
 pub(crate) mod restore;
+pub(crate) mod runbook;
 pub(crate) mod tenant;
 pub(crate) mod told;

@@ -19,7 +19,7 @@ pub struct Front {
     /// What is promised, where something is.
     #[serde(default)]
     pub objective: Option<String>,
-    /// Variables of the command blocks that whoever begins must give: name and what it is.
+    /// Variables of the command blocks that people are asked for when one needs them: name and what it is.
     #[serde(default)]
     pub ask: BTreeMap<String, String>,
 }

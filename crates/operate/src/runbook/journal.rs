@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hub_base::{OperationId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 
 use super::Runbook;
+use super::block::Traces;
 use crate::error::{Error, fault};
 
 const LOG: &str = "journal.jsonl";
@@ -35,20 +36,44 @@ pub enum What {
         runbook: String,
         /// Of the runbook's file.
         sha256: String,
+        /// Where command blocks run.
+        folder: PathBuf,
+        /// The incident that it is for.
+        #[serde(default)]
+        incident: Option<String>,
     },
     /// Somebody goes on after the terminal was lost, or after a handover.
     Resumed,
     /// This is what is to be done now. Sections and items count from 0.
-    Started { section: usize, item: usize },
+    Started {
+        section: usize,
+        item: usize,
+    },
     Ended(Ended),
     /// To whom.
-    Handed { to: String },
+    Handed {
+        to: String,
+    },
+    /// Somebody said what a variable is that the runbook asks for.
+    Given {
+        name: String,
+        value: String,
+    },
+    /// Somebody has something to say.
+    Noted {
+        text: String,
+    },
     /// It took longer than its limit.
     Overdue,
     /// Somebody decided to go back; why.
-    WentBack { why: String },
+    WentBack {
+        why: String,
+    },
     /// It is over: `done`, `rolled_back`, `failed`.
-    Closed { outcome: String, why: Option<String> },
+    Closed {
+        outcome: String,
+        why: Option<String>,
+    },
 }
 
 /// How one item ended.
@@ -66,6 +91,16 @@ pub struct Ended {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub said: String,
     pub took_ms: u64,
+}
+
+impl Ended {
+    /// How, and what there is to say.
+    pub fn words(&self) -> String {
+        match self.said.as_str() {
+            "" => self.how.to_string(),
+            said => format!("{}: {said}", self.how),
+        }
+    }
 }
 
 /// In which way.
@@ -159,7 +194,9 @@ impl Folder {
         let mut names = names.filter_map(|name| name.into_string().ok());
         let ending = format!(".{BOOK}");
         let lost = || Error::Lost(format!("the runbook in {}", self.path.display()));
-        let file = names.find(|name| name.ends_with(&ending)).ok_or_else(lost)?;
+        let file = names
+            .find(|name| name.ends_with(&ending))
+            .ok_or_else(lost)?;
         let path = self.path.join(&file);
         let text = fs::read_to_string(&path).map_err(fault(&path, "read"))?;
         let name = file.trim_end_matches(&ending);
@@ -180,7 +217,10 @@ impl Folder {
     /// Everything that happened. A last line that was cut off did not.
     pub(super) fn lines(&self) -> Result<Vec<Line>, Error> {
         let text = crate::operation::read(&self.path.join(LOG))?;
-        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .map_while(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     pub(super) fn variables(&self) -> Result<BTreeMap<String, String>, Error> {
@@ -189,12 +229,33 @@ impl Folder {
     }
 
     pub(super) fn keep_variables(&self, all: &BTreeMap<String, String>) -> Result<(), Error> {
-        self.put(VARIABLES, &serde_json::to_vec_pretty(all).unwrap_or_default())
+        self.put(
+            VARIABLES,
+            &serde_json::to_vec_pretty(all).unwrap_or_default(),
+        )
     }
 
-    /// The output of the block whose end is the journal's line `number`.
-    pub(super) fn keep_output(&self, number: usize, output: &[u8]) -> Result<(), Error> {
-        self.put(&output_name(number), output)
+    /// The files of the block that the journal's line `number` begins.
+    pub(super) fn traces(&self, number: usize) -> Result<Traces, Error> {
+        let folder = fs::canonicalize(&self.path).map_err(fault(&self.path, "read"))?;
+        Ok(Traces::at(folder.join(format!("block-{number:04}"))))
+    }
+
+    /// Keeps the first `length` bytes of what a block said, whose end is the journal's line `number`: what it left in the
+    /// background may say more.
+    pub(super) fn keep_output(
+        &self,
+        number: usize,
+        traces: &Traces,
+        length: u64,
+    ) -> Result<(), Error> {
+        let said = traces.output();
+        let from = File::open(&said).map_err(fault(&said, "read"))?;
+        let path = self.path.join(output_name(number));
+        let mut to = open(&path)?;
+        std::io::copy(&mut from.take(length), &mut to)
+            .and_then(|_| to.sync_all())
+            .map_err(fault(&path, "written"))
     }
 
     pub(super) fn output(&self, number: usize) -> Result<Vec<u8>, Error> {
@@ -204,16 +265,21 @@ impl Folder {
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        options
-            .open(&path)
-            .and_then(|mut file| {
-                file.write_all(bytes)?;
-                file.sync_all()
-            })
+        // Whole or not at all: whoever writes it may be killed.
+        let fresh = self.path.join(format!("{name}.new"));
+        let mut file = open(&fresh)?;
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&fresh, &path))
             .map_err(fault(&path, "written"))
     }
+}
+
+/// For its owner alone.
+fn open(path: &Path) -> Result<File, Error> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).map_err(fault(path, "written"))
 }
 
 fn output_name(number: usize) -> String {

@@ -6,30 +6,7 @@ use std::path::Path;
 use super::{Fault, Runbook};
 use crate::error::{Error, fault};
 
-macro_rules! kept {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../../operations/runbooks/", $name, ".md")))),*]
-    };
-}
-
-/// The runbooks that come with the program: name and text.
-pub const KEPT: &[(&str, &str)] = kept![
-    "backup-restore",
-    "certificate-expiry",
-    "customer-support",
-    "database-failover",
-    "deployment-runbook",
-    "disaster-recovery",
-    "disk-full",
-    "error-budget-exhausted",
-    "high-latency",
-    "key-compromise",
-    "on-call-handover",
-    "redis-down",
-    "security-incident-runbook",
-    "tenant-offboarding",
-    "tenant-onboarding",
-];
+include!(concat!(env!("OUT_DIR"), "/runbooks.rs"));
 
 /// One runbook, or what is wrong with it.
 pub type Found = (String, Result<Runbook, Vec<Fault>>);
@@ -40,13 +17,21 @@ pub type Found = (String, Result<Runbook, Vec<Fault>>);
 /// [`Error::File`], [`Error::Lost`] if there is none.
 pub fn all(folder: Option<&Path>) -> Result<Vec<Found>, Error> {
     let Some(folder) = folder else {
-        let kept = KEPT.iter().map(|(name, text)| ((*name).to_owned(), Runbook::parse(name, text)));
+        let kept = KEPT
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), Runbook::parse(name, text)));
         return Ok(kept.collect());
     };
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(fault(folder, "read"))?.flatten() {
+    for entry in fs::read_dir(folder)
+        .map_err(fault(folder, "read"))?
+        .flatten()
+    {
         let path = entry.path();
-        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let name = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         let is_book = path.extension().is_some_and(|ending| ending == "md") && name != "README";
         if is_book {
             let text = fs::read_to_string(&path).map_err(fault(&path, "read"))?;
@@ -55,7 +40,10 @@ pub fn all(folder: Option<&Path>) -> Result<Vec<Found>, Error> {
     }
     found.sort_by(|one, other| one.0.cmp(&other.0));
     if found.is_empty() {
-        return Err(Error::Lost(format!("a runbook (.md) in {}", folder.display())));
+        return Err(Error::Lost(format!(
+            "a runbook (.md) in {}",
+            folder.display()
+        )));
     }
     Ok(found)
 }
@@ -68,9 +56,14 @@ pub fn find(folder: Option<&Path>, name: &str) -> Result<Runbook, Error> {
     let all = all(folder)?;
     let names: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
     let bare = name.trim_end_matches(".md").trim_end_matches("-runbook");
-    let found = all.into_iter().find(|(one, _)| one.trim_end_matches("-runbook") == bare);
+    let found = all
+        .into_iter()
+        .find(|(one, _)| one.trim_end_matches("-runbook") == bare);
     let Some((name, book)) = found else {
-        return Err(Error::Lost(format!("a runbook `{name}` (there are {})", names.join(", "))));
+        return Err(Error::Lost(format!(
+            "a runbook `{name}` (there are {})",
+            names.join(", ")
+        )));
     };
     book.map_err(|faults| Error::Configuration {
         path: format!("{name}.md").into(),
@@ -79,6 +72,9 @@ pub fn find(folder: Option<&Path>, name: &str) -> Result<Runbook, Error> {
 }
 
 fn said(faults: &[Fault]) -> String {
-    let lines: Vec<String> = faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.what)).collect();
+    let lines: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("line {}: {}", fault.line, fault.what))
+        .collect();
     lines.join("; ")
 }

@@ -14,16 +14,18 @@ mod parse;
 mod report;
 mod run;
 mod shell;
+mod stands;
+mod tell;
 
-pub use block::Ran;
-pub use check::{Rehearsal, Rehearsed, rehearse};
+pub use check::{Programs, Rehearsal, Rehearsed, rehearse};
 pub use expect::Expect;
 pub use front::{Front, Severity};
 pub use journal::{Ended, How, Line, What as Event};
 pub use kept::{Found, KEPT, all, find};
 pub use report::{Report, Reported, Summary, report, runs};
-pub use run::{At, Close, Now, Run, Start};
+pub use run::{Close, Run, Start};
 pub use shell::{calls, syntax};
+pub use stands::{At, Now};
 
 /// A fault in a runbook, at a line of its file (from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Section {
     pub items: Vec<Item>,
     /// What is said after its last item.
     pub after: String,
+    /// Where its end leads, if not to what follows.
+    pub then: Then,
 }
 
 /// What a section is for.
@@ -102,12 +106,15 @@ pub struct Choice {
     pub then: Then,
 }
 
-/// Where an answer leads.
+/// Where an answer, or the end of a section, leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
+    /// To what follows.
     GoOn,
     Step(u32),
+    Checks,
     RollBack,
+    /// Nothing more is to be done.
     Stop,
 }
 
@@ -141,6 +148,12 @@ impl Runbook {
     pub fn step(&self, number: u32) -> Option<usize> {
         let mut sections = self.sections.iter();
         sections.position(|section| section.kind == Kind::Step(number))
+    }
+
+    /// Where the checks stand among the sections.
+    pub fn checks(&self) -> Option<usize> {
+        let mut sections = self.sections.iter();
+        sections.position(|section| section.kind == Kind::Checks)
     }
 
     /// Where the way back stands among the sections.

@@ -10,6 +10,8 @@ use blocks::{Block, Entry, blocks};
 const EXPECT: &str = "**Expect:**";
 const ELSEWHERE: &str = "**Not in the sandbox:**";
 const DECIDE: &str = "**Decide:**";
+const GO_ON: &str = "**Go on:**";
+const UNEXPECTED: &str = "nobody is told what this block must come to: a paragraph such as `**Expect:** exit 0` must follow it";
 /// Fences whose content is run.
 const SHELL: &[&str] = &["sh", "bash", "shell"];
 
@@ -72,8 +74,8 @@ struct Reader {
     /// Why the next block cannot run in the sandbox, and the line of that.
     elsewhere: Option<(usize, String)>,
     question: Option<(usize, String)>,
-    /// Whether what came last was a command, which may be followed by what it must come to.
-    after_command: bool,
+    /// The line of the command that came last: what it must come to follows at once.
+    after_command: Option<usize>,
     faults: Vec<Fault>,
 }
 
@@ -84,7 +86,11 @@ impl Reader {
     }
 
     fn take(&mut self, line: usize, block: Block<'_>) {
-        let after_command = std::mem::take(&mut self.after_command);
+        let after_command = self.after_command.take();
+        let is_expectation = matches!(&block, Block::Paragraph(raw) if raw.starts_with(EXPECT));
+        if let Some(command) = after_command.filter(|_| !is_expectation) {
+            self.fault(command, UNEXPECTED);
+        }
         match block {
             Block::Heading(1, text) if self.title.is_none() => self.title = Some(text),
             Block::Heading(1, _) => self.fault(line, "a second title"),
@@ -101,15 +107,19 @@ impl Reader {
                 "a shell block inside of a list or a quotation is run by nobody: let it stand by itself",
             ),
             Block::Paragraph(raw) if raw.starts_with(EXPECT) => {
-                self.expectation(line, &raw[EXPECT.len()..], after_command);
+                self.expectation(line, &raw[EXPECT.len()..], after_command.is_some());
             }
             Block::Paragraph(raw) if raw.starts_with(ELSEWHERE) => {
                 let why = one_line(&raw[ELSEWHERE.len()..]);
+                if why.is_empty() {
+                    self.fault(line, "`Not in the sandbox` must say why");
+                }
                 self.elsewhere = Some((line, why));
             }
             Block::Paragraph(raw) if raw.starts_with(DECIDE) => {
                 self.question = Some((line, one_line(&raw[DECIDE.len()..])));
             }
+            Block::Paragraph(raw) if raw.starts_with(GO_ON) => self.go_on(line, &raw[GO_ON.len()..]),
             Block::List(entries) => self.list(line, &entries),
             Block::Paragraph(raw) | Block::Other(raw) => self.say(raw),
             Block::Code { info, text } => {
@@ -117,6 +127,17 @@ impl Reader {
                 self.say(&format!("```{info}\n{text}```"));
             }
             Block::Heading(_, text) => self.say(&format!("### {text}")),
+        }
+    }
+
+    fn go_on(&mut self, line: usize, target: &str) {
+        match target_of(target) {
+            Ok(then) => {
+                if let Some(section) = &mut self.section {
+                    section.then = then;
+                }
+            }
+            Err(what) => self.fault(line, what),
         }
     }
 
@@ -147,7 +168,7 @@ impl Reader {
                 elsewhere,
             },
         );
-        self.after_command = true;
+        self.after_command = Some(line);
     }
 
     fn expectation(&mut self, line: usize, text: &str, after_command: bool) {
@@ -193,6 +214,13 @@ impl Reader {
                 Err(what) => self.fault(line + entry.line, what),
             }
         }
+        let twice = choices.iter().enumerate().find(|(number, choice)| {
+            let mut before = choices.iter().take(*number);
+            before.any(|other: &Choice| other.label == choice.label)
+        });
+        if let Some((_, choice)) = twice {
+            self.fault(line, format!("two answers are called `{}`", choice.label));
+        }
         if choices.len() < 2 {
             self.fault(line, "a decision needs two answers at least");
         }
@@ -221,10 +249,14 @@ impl Reader {
             line,
             items: Vec::new(),
             after: String::new(),
+            then: Then::GoOn,
         });
     }
 
     fn close(&mut self) {
+        if let Some(command) = self.after_command.take() {
+            self.fault(command, UNEXPECTED);
+        }
         if let Some((line, _)) = self.elsewhere.take() {
             self.fault(line, "no command block follows this");
         }
@@ -281,7 +313,10 @@ impl Reader {
             }
         }
         if steps.is_empty() {
-            self.fault(1, "there is no step: a heading such as `## 1. Look` begins one");
+            self.fault(
+                1,
+                "there is no step: a heading such as `## 1. Look` begins one",
+            );
         }
         for (kind, name) in [(Kind::Checks, "Checks"), (Kind::RollBack, "Roll back")] {
             let found = ends.iter().filter(|section| section.kind == kind).count();
@@ -296,20 +331,24 @@ impl Reader {
         steps
     }
 
-    /// Every answer must lead somewhere.
+    /// Whatever leads on must lead somewhere.
     fn targets(&mut self, sections: &[Section]) {
-        for item in sections.iter().flat_map(|section| &section.items) {
-            let What::Decision { choices, .. } = &item.what else {
-                continue;
-            };
-            for choice in choices {
-                if let Then::Step(number) = choice.then
-                    && !sections
-                        .iter()
-                        .any(|section| section.kind == Kind::Step(number))
-                {
-                    self.fault(item.line, format!("there is no step {number} to go to"));
-                }
+        let lost = |then: Then, from: Kind| match then {
+            Then::Step(number) if sections.iter().any(|one| one.kind == Kind::Step(number)) => None,
+            Then::Step(number) => Some(format!("there is no step {number} to go to")),
+            Then::RollBack if from == Kind::RollBack => {
+                Some("this is the way back already".to_owned())
+            }
+            Then::Checks | Then::RollBack | Then::GoOn | Then::Stop => None,
+        };
+        for section in sections {
+            let choices = section.items.iter().flat_map(|item| match &item.what {
+                What::Decision { choices, .. } => choices.as_slice(),
+                _ => &[],
+            });
+            let leads = choices.map(|choice| choice.then).chain([section.then]);
+            for what in leads.filter_map(|then| lost(then, section.kind)) {
+                self.fault(section.line, what);
             }
         }
     }
@@ -318,29 +357,42 @@ impl Reader {
 /// `**label**: what it means → step 4`
 fn choice(raw: &str) -> Result<Choice, String> {
     let text = one_line(raw);
-    let labelled = text.strip_prefix("**").and_then(|rest| rest.split_once("**"));
+    let labelled = text
+        .strip_prefix("**")
+        .and_then(|rest| rest.split_once("**"));
     let Some((label, rest)) = labelled else {
-        return Err(format!("an answer begins with its word in bold: `**yes**: …`, not `{text}`"));
+        return Err(format!(
+            "an answer begins with its word in bold: `**yes**: …`, not `{text}`"
+        ));
     };
-    let (means, target) = match rest.rsplit_once('→') {
-        Some((means, target)) => (means, target.trim().trim_end_matches('.')),
-        None => (rest, "go on"),
-    };
-    let then = match target {
-        "go on" => Then::GoOn,
-        "roll back" => Then::RollBack,
-        "stop" => Then::Stop,
-        _ => {
-            let number = target.strip_prefix("step ").and_then(|number| number.parse().ok());
-            Then::Step(number.ok_or_else(|| {
-                format!("`→ {target}` leads nowhere: `go on`, `step 4`, `roll back` or `stop`")
-            })?)
-        }
-    };
+    let (means, target) = rest.rsplit_once('→').unwrap_or((rest, "go on"));
+    let then = target_of(target)?;
     Ok(Choice {
         label: label.trim_end_matches(':').to_owned(),
         means: means.trim_start_matches(':').trim().to_owned(),
         then,
+    })
+}
+
+/// `step 4`, `go on`, `checks`, `roll back`, `stop`.
+fn target_of(text: &str) -> Result<Then, String> {
+    let target = one_line(text);
+    let target = target.trim_end_matches('.');
+    Ok(match target {
+        "go on" => Then::GoOn,
+        "checks" => Then::Checks,
+        "roll back" => Then::RollBack,
+        "stop" => Then::Stop,
+        _ => {
+            let number = target
+                .strip_prefix("step ")
+                .and_then(|number| number.parse().ok());
+            Then::Step(number.ok_or_else(|| {
+                format!(
+                    "`{target}` leads nowhere: `go on`, `step 4`, `checks`, `roll back` or `stop`"
+                )
+            })?)
+        }
     })
 }
 

@@ -7,9 +7,9 @@ use hub_base::{OperationId, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Now;
 use super::journal::{Ended, Folder, Line, What as Event};
-use super::run::stands;
+use super::run::millis;
+use super::stands::{Now, stands};
 use crate::error::{Error, fault};
 
 /// One run in a line.
@@ -65,7 +65,11 @@ pub fn runs(state: &Path) -> Result<Vec<Summary>, Error> {
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if name.to_str().and_then(|name| name.parse::<OperationId>().ok()).is_none() {
+        if name
+            .to_str()
+            .and_then(|name| name.parse::<OperationId>().ok())
+            .is_none()
+        {
             continue;
         }
         let folder = Folder::look(entry.path());
@@ -140,7 +144,9 @@ pub fn report(state: &Path, id: OperationId) -> Result<Report, Error> {
             at: line.at,
             by: line.by.clone(),
             step: format!("{label}.{}", ended.item + 1),
-            title: section.map(|section| section.title.clone()).unwrap_or_default(),
+            title: section
+                .map(|section| section.title.clone())
+                .unwrap_or_default(),
             ended: ended.clone(),
             intact,
         });
@@ -159,8 +165,4 @@ pub fn report(state: &Path, id: OperationId) -> Result<Report, Error> {
         summary,
         steps,
     })
-}
-
-fn millis(took: std::time::Duration) -> u64 {
-    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,24 +1,17 @@
-//! A run: where it stands, what may be done now, and what was done, written down before and after.
+//! A run: what may be done now and what was done, written down before and after.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hub_base::{Clock, OperationId, Timestamp};
-use serde_json::json;
 
+use super::block::{self, Heard, Job, Ran, Variables};
 use super::journal::{Ended, Folder, How, Line, What as Event};
-use super::{Item, Kind, Runbook, Section, Then, What, block};
+use super::stands::{At, Now, stands};
+use super::{Expect, Item, Runbook, Section, Then, What, tell};
 use crate::error::Error;
-use crate::operation::{Entry, Record};
-
-/// Characters of a block's output that go into the ledger: its end, which tells how it went.
-const TOLD: usize = 1200;
-/// Entries of a run in the ledger at most.
-const MOST: usize = 190;
-/// Beginnings of secrets that our own programs print; what follows one is left out of what is told.
-const SECRETS: &[&str] = &["shk_", "she_", "AGE-SECRET-KEY-"];
+use crate::operation::{OperationLog, Record};
 
 /// Who begins a run, and with what.
 #[derive(Debug, Clone)]
@@ -26,27 +19,11 @@ pub struct Start<'a> {
     /// Where runs are kept.
     pub state: &'a Path,
     pub by: &'a str,
-    pub variables: BTreeMap<String, String>,
+    pub variables: Variables,
     /// Where command blocks run.
     pub folder: PathBuf,
-}
-
-/// A place in the runbook, both from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
-    pub section: usize,
-    pub item: usize,
-}
-
-/// What is to be done now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Now {
-    /// This item. `before` is how it ended when it was tried last.
-    Do { at: At, before: Option<Ended> },
-    /// Everything is done; it can be closed so.
-    Through { went_back: bool },
-    /// It is closed.
-    Over { outcome: String },
+    /// The incident that it is for.
+    pub incident: Option<String>,
 }
 
 /// How a run is closed.
@@ -54,8 +31,8 @@ pub enum Now {
 pub enum Close {
     /// All of it was gone through.
     Through,
-    /// Somebody stopped it; why.
-    Stopped(String),
+    /// Somebody gave it up; why.
+    GivenUp(String),
 }
 
 /// A run under way. Holds its folder's lock.
@@ -63,11 +40,15 @@ pub enum Close {
 pub struct Run {
     pub book: Runbook,
     id: OperationId,
-    folder: Folder,
+    pub(super) folder: Folder,
+    state: PathBuf,
     works_in: PathBuf,
+    incident: Option<String>,
     by: String,
-    variables: BTreeMap<String, String>,
-    lines: Vec<Line>,
+    /// The environment of command blocks, as far as it is not the runbook's.
+    around: Variables,
+    variables: Variables,
+    pub(super) lines: Vec<Line>,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,21 +56,33 @@ impl Run {
     /// Begins one.
     ///
     /// # Errors
-    /// [`Error::Record`] if a variable that the runbook asks for is missing; [`Error::File`].
-    pub fn begin(book: Runbook, start: Start<'_>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        if let Some((name, what)) = missing(&book, &start.variables) {
-            let what = format!("`{name}` is not given: {what}");
-            return Err(Error::Record { field: "ask", what });
+    /// [`Error::Record`] if a variable is given that the runbook does not ask for; [`Error::File`].
+    pub fn begin(
+        book: Runbook,
+        start: Start<'_>,
+        around: Variables,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let mut given = start.variables.keys();
+        if let Some(name) = given.find(|name| !book.front.ask.contains_key(*name)) {
+            let known: Vec<&str> = book.front.ask.keys().map(String::as_str).collect();
+            let what = format!(
+                "it does not ask for `{name}` (it asks for: {})",
+                known.join(", ")
+            );
+            return Err(Error::Record { field: "set", what });
         }
         let id = OperationId::new(&*clock);
         let folder = Folder::make(start.state, id, &book)?;
-        folder.keep_variables(&start.variables)?;
         let mut run = Self {
             id,
             folder,
-            works_in: start.folder,
+            state: start.state.to_owned(),
+            works_in: start.folder.clone(),
+            incident: start.incident.clone(),
             by: start.by.to_owned(),
-            variables: start.variables,
+            around,
+            variables: Variables::new(),
             lines: Vec::new(),
             clock,
             book,
@@ -98,42 +91,69 @@ impl Run {
             id,
             runbook: run.book.name.clone(),
             sha256: run.book.digest(),
+            folder: start.folder,
+            incident: start.incident,
         };
         run.write(begun)?;
+        for (name, value) in start.variables {
+            run.give(&name, &value)?;
+        }
         Ok(run)
     }
 
-    /// Goes on with one, as whoever `by` is now. What a command did that nobody saw end is not known: it is said so.
+    /// Goes on with one, as whoever `by` is now.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Held`] if somebody works in it, [`Error::File`].
+    /// [`Error::Lost`], [`Error::Held`] if somebody works in it, [`Error::Backup`] if it is over, [`Error::File`].
     pub fn resume(
         state: &Path,
         id: OperationId,
         by: &str,
-        folder: PathBuf,
+        around: Variables,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let files = Folder::open(state, id)?;
+        let folder = Folder::open(state, id)?;
+        let lines = folder.lines()?;
+        let Some(Event::Begun {
+            folder: works_in,
+            incident,
+            ..
+        }) = lines.first().map(|line| line.what.clone())
+        else {
+            return Err(Error::Lost(format!("the beginning of the run {id}")));
+        };
         let mut run = Self {
-            book: files.book()?,
+            book: folder.book()?,
             id,
-            works_in: folder,
+            state: state.to_owned(),
+            works_in,
+            incident,
             by: by.to_owned(),
-            variables: files.variables()?,
-            lines: files.lines()?,
+            around,
+            variables: folder.variables()?,
+            lines,
             clock,
-            folder: files,
+            folder,
         };
         if let Now::Over { outcome } = run.now() {
             return Err(Error::Backup(format!("the run {id} is over: {outcome}")));
         }
         run.write(Event::Resumed)?;
-        if let Some(at) = run.unseen() {
-            let said = "nobody saw it end: look whether it did its work before it is run again";
-            run.end(at, How::CutOff, said.to_owned(), Duration::ZERO)?;
-        }
         Ok(run)
+    }
+
+    /// Whom it was handed to last, if nobody has gone on since.
+    pub fn awaited(&self) -> Option<&str> {
+        // The newest line is this one's own `Resumed`.
+        let before = self
+            .lines
+            .iter()
+            .rev()
+            .find(|line| line.what != Event::Resumed);
+        match &before?.what {
+            Event::Handed { to } => Some(to),
+            _ => None,
+        }
     }
 
     pub const fn id(&self) -> OperationId {
@@ -144,7 +164,11 @@ impl Run {
         &self.by
     }
 
-    pub const fn variables(&self) -> &BTreeMap<String, String> {
+    pub fn incident(&self) -> Option<&str> {
+        self.incident.as_deref()
+    }
+
+    pub const fn variables(&self) -> &Variables {
         &self.variables
     }
 
@@ -160,7 +184,9 @@ impl Run {
     }
 
     pub fn began(&self) -> Timestamp {
-        self.lines.first().map_or_else(|| self.clock.now(), |line| line.at)
+        self.lines
+            .first()
+            .map_or_else(|| self.clock.now(), |line| line.at)
     }
 
     /// How long it has been going on.
@@ -168,32 +194,26 @@ impl Run {
         self.clock.now().since(self.began())
     }
 
+    /// How much of its time limit is left.
+    pub fn left(&self) -> Duration {
+        self.book.front.time_limit.0.saturating_sub(self.spent())
+    }
+
     /// Whether it takes longer than its limit; true once only.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn is_newly_overdue(&mut self) -> Result<bool, Error> {
-        let known = self.lines.iter().any(|line| line.what == Event::Overdue);
-        if known || self.spent() <= self.book.front.time_limit.0 {
+        if self.is_known_overdue() || !self.left().is_zero() {
             return Ok(false);
         }
         self.write(Event::Overdue)?;
         Ok(true)
     }
 
-    /// A command that was begun and has no end.
-    fn unseen(&self) -> Option<At> {
-        let last = self.lines.iter().rev().find_map(|line| match &line.what {
-            Event::Started { section, item } => Some(Some((*section, *item))),
-            Event::Ended(_) => Some(None),
-            _ => None,
-        })??;
-        let at = At {
-            section: last.0,
-            item: last.1,
-        };
-        let is_command = matches!(self.item(at)?.what, What::Command { .. });
-        is_command.then_some(at)
+    /// Whether it was said that it takes too long.
+    pub fn is_known_overdue(&self) -> bool {
+        self.lines.iter().any(|line| line.what == Event::Overdue)
     }
 
     pub fn section(&self, at: At) -> Option<&Section> {
@@ -224,6 +244,29 @@ impl Run {
         })
     }
 
+    /// A variable that this item needs and nobody has given: its name and what it is.
+    pub fn lacks(&self, at: At) -> Option<(String, String)> {
+        let (script, expect) = self.block(at)?;
+        let words = expect.says.iter().chain(&expect.not);
+        let text = words.fold(script, |text, words| format!("{text}\n{words}"));
+        let mut asked = self.book.front.ask.iter();
+        let lacked = asked.find(|(name, _)| {
+            !self.variables.contains_key(*name) && super::shell::mentions(&text, name)
+        });
+        lacked.map(|(name, what)| (name.clone(), what.clone()))
+    }
+
+    /// Somebody says what a variable is.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn give(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.variables.insert(name.clone(), value.clone());
+        self.folder.keep_variables(&self.variables)?;
+        self.write(Event::Given { name, value })
+    }
+
     /// It is shown to whoever does it: from now on its time counts.
     ///
     /// # Errors
@@ -231,13 +274,134 @@ impl Run {
     pub fn shown(&mut self) -> Result<(), Error> {
         let at = self.turn()?;
         // A command's time begins when it is run.
-        if self.item(at).is_some_and(|item| !matches!(item.what, What::Command { .. })) {
+        if self.block(at).is_none() {
             self.start(at)?;
         }
         Ok(())
     }
 
-    fn end(&mut self, at: At, how: How, said: String, took: Duration) -> Result<(), Error> {
+    /// Script and expectation of a command.
+    fn block(&self, at: At) -> Option<(String, Expect)> {
+        match &self.item(at)?.what {
+            What::Command { script, expect, .. } => Some((script.clone(), expect.clone())),
+            _ => None,
+        }
+    }
+
+    /// Runs the block whose turn it is, heard as it goes. Whoever stops waiting ends it.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::File`]. A block that fails is no error: [`How::Failed`], and its turn remains.
+    pub async fn command(&mut self, heard: Heard<'_>) -> Result<Ended, Error> {
+        let at = self.turn()?;
+        let Some((script, expect)) = self.block(at) else {
+            return Err(Error::Nonsense("this is no command".to_owned()));
+        };
+        let traces = self.folder.traces(self.lines.len())?;
+        self.start(at)?;
+        let job = Job {
+            script: &script,
+            around: &self.around,
+            variables: &self.variables,
+            folder: &self.works_in,
+            traces: &traces,
+            limit: self.book.front.time_limit.0.max(Duration::from_mins(1)),
+        };
+        let limit = job.limit;
+        let ran = block::run(job, heard).await?;
+        let judged = match ran.is_late {
+            true => Err(format!("it took longer than {limit:?} and was ended")),
+            false => judged(&expect, &ran),
+        };
+        self.ended(at, ran, judged, &traces)
+    }
+
+    /// The block that was under way when whoever was here before went: heard to its end, wherever that is. `None`: there
+    /// was none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub async fn catch_up(&mut self, heard: Heard<'_>) -> Result<Option<Ended>, Error> {
+        let Some((number, at)) = self.unseen() else {
+            return Ok(None);
+        };
+        let Some((script, expect)) = self.block(at) else {
+            return Ok(None);
+        };
+        let traces = self.folder.traces(number)?;
+        let job = Job {
+            script: &script,
+            around: &self.around,
+            variables: &self.variables,
+            folder: &self.works_in,
+            traces: &traces,
+            limit: Duration::MAX,
+        };
+        if let Some(ran) = block::watch(job, heard).await? {
+            let judged = judged(&expect, &ran);
+            return self.ended(at, ran, judged, &traces).map(Some);
+        }
+        let said = "nobody saw it end: look whether it did its work before it is run again";
+        self.end(at, How::CutOff, said.to_owned(), Duration::ZERO)
+            .map(Some)
+    }
+
+    /// Somebody ended the block that was under way.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn interrupted(&mut self) -> Result<Ended, Error> {
+        let at = self.turn()?;
+        self.end(
+            at,
+            How::CutOff,
+            format!("{} ended it", self.by),
+            Duration::ZERO,
+        )
+    }
+
+    /// A command that was begun and has no end, and the line that began it.
+    fn unseen(&self) -> Option<(usize, At)> {
+        let lines = self.lines.iter().enumerate().rev();
+        let mut steps = lines.filter_map(|(number, line)| match &line.what {
+            Event::Started { section, item } => Some(Some((number, *section, *item))),
+            Event::Ended(_) => Some(None),
+            _ => None,
+        });
+        let (number, section, item) = steps.next()??;
+        Some((number, At { section, item }))
+    }
+
+    fn ended(
+        &mut self,
+        at: At,
+        ran: Ran,
+        judged: Result<(), String>,
+        traces: &block::Traces,
+    ) -> Result<Ended, Error> {
+        self.folder
+            .keep_output(self.lines.len(), traces, ran.length)?;
+        self.variables = ran.variables;
+        self.folder.keep_variables(&self.variables)?;
+        let ended = Ended {
+            section: at.section,
+            item: at.item,
+            how: if judged.is_ok() {
+                How::Passed
+            } else {
+                How::Failed
+            },
+            exit: ran.exit,
+            sha256: Some(ran.sha256),
+            said: judged.err().unwrap_or_default(),
+            took_ms: millis(ran.took),
+        };
+        self.write(Event::Ended(ended.clone()))?;
+        traces.remove();
+        Ok(ended)
+    }
+
+    fn end(&mut self, at: At, how: How, said: String, took: Duration) -> Result<Ended, Error> {
         let ended = Ended {
             section: at.section,
             item: at.item,
@@ -247,42 +411,6 @@ impl Run {
             said,
             took_ms: millis(took),
         };
-        self.write(Event::Ended(ended))
-    }
-
-    /// Runs the block whose turn it is, heard as it goes.
-    ///
-    /// # Errors
-    /// [`Error::Start`], [`Error::File`]. A block that fails is no error: [`How::Failed`], and its turn remains.
-    pub async fn command(&mut self, heard: &(dyn Fn(&[u8]) + Sync)) -> Result<Ended, Error> {
-        let at = self.turn()?;
-        let Some(Item {
-            what: What::Command { script, expect, .. },
-            ..
-        }) = self.item(at).cloned()
-        else {
-            return Err(Error::Nonsense("this is no command".to_owned()));
-        };
-        let left = self.book.front.time_limit.0.max(Duration::from_secs(60));
-        self.start(at)?;
-        let ran = block::run(&script, &self.variables, &self.works_in, left, heard).await?;
-        let output = String::from_utf8_lossy(&ran.output);
-        let judged = match ran.is_late {
-            true => Err(format!("it took longer than {left:?} and was ended")),
-            false => expect.judge(ran.exit, &output, &ran.variables),
-        };
-        self.folder.keep_output(self.lines.len(), &ran.output)?;
-        self.variables = ran.variables;
-        self.folder.keep_variables(&self.variables)?;
-        let ended = Ended {
-            section: at.section,
-            item: at.item,
-            how: if judged.is_ok() { How::Passed } else { How::Failed },
-            exit: ran.exit,
-            sha256: Some(ran.sha256),
-            said: judged.err().unwrap_or_default(),
-            took_ms: millis(ran.took),
-        };
         self.write(Event::Ended(ended.clone()))?;
         Ok(ended)
     }
@@ -291,7 +419,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn person(&mut self, how: How, said: &str) -> Result<(), Error> {
+    pub fn person(&mut self, how: How, said: &str) -> Result<Ended, Error> {
         let at = self.turn()?;
         let took = self.since_shown(at);
         self.end(at, how, said.to_owned(), took)
@@ -299,16 +427,18 @@ impl Run {
 
     /// Since it was shown, if it was.
     fn since_shown(&self, at: At) -> Duration {
-        let shown = self.lines.iter().rev().find(|line| {
-            matches!(line.what, Event::Started { section, item } if section == at.section && item == at.item)
-        });
+        let mine = Event::Started {
+            section: at.section,
+            item: at.item,
+        };
+        let shown = self.lines.iter().rev().find(|line| line.what == mine);
         shown.map_or(Duration::ZERO, |line| self.clock.now().since(line.at))
     }
 
     /// The answer to the decision whose turn it is, by its number from 0. Where it leads.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::Nonsense`] if there is no such answer.
+    /// [`Error::File`], [`Error::Nonsense`] if there is no such answer, [`Error::NoWayBack`].
     pub fn decide(&mut self, number: usize) -> Result<Then, Error> {
         let at = self.turn()?;
         let choice = match self.item(at).map(|item| &item.what) {
@@ -321,7 +451,7 @@ impl Run {
         let took = self.since_shown(at);
         self.end(at, How::Decided, choice.label.clone(), took)?;
         if choice.then == Then::RollBack {
-            self.write(Event::WentBack { why: choice.label })?;
+            self.go_back(&choice.label)?;
         }
         Ok(choice.then)
     }
@@ -334,43 +464,26 @@ impl Run {
         self.write(Event::Handed { to: to.to_owned() })
     }
 
+    /// Somebody has something to say that belongs to the record.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn note(&mut self, text: &str) -> Result<(), Error> {
+        self.write(Event::Noted {
+            text: text.to_owned(),
+        })
+    }
+
     /// The way back is gone from here.
     ///
     /// # Errors
     /// [`Error::NoWayBack`] if it is gone already, [`Error::File`].
     pub fn go_back(&mut self, why: &str) -> Result<(), Error> {
-        if self.lines.iter().any(|line| matches!(line.what, Event::WentBack { .. })) {
+        if self.why_back().is_some() {
             return Err(Error::NoWayBack("this is the way back"));
         }
-        self.write(Event::WentBack { why: why.to_owned() })
-    }
-
-    /// It is over. What is told to the ledger.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn close(mut self, how: Close) -> Result<Record, Error> {
-        let (outcome, why) = match how {
-            Close::Stopped(why) => ("failed", Some(why)),
-            Close::Through => match self.now() {
-                Now::Through { went_back: true } => ("rolled_back", self.why_back()),
-                _ => ("done", None),
-            },
-        };
-        let outcome = outcome.to_owned();
-        self.write(Event::Closed {
-            outcome: outcome.clone(),
-            why: why.clone(),
-        })?;
-        Ok(Record {
-            id: self.id,
-            kind: "runbook".to_owned(),
-            subject: self.book.name.clone(),
-            outcome,
-            why,
-            began: self.began(),
-            ended: self.clock.now(),
-            steps: self.entries(),
+        self.write(Event::WentBack {
+            why: why.to_owned(),
         })
     }
 
@@ -381,135 +494,41 @@ impl Run {
         })
     }
 
-    /// What was done, as the ledger has it: who, when, how, the output's hash and its end.
-    fn entries(&self) -> Vec<Entry> {
-        let lines = self.lines.iter().enumerate();
-        let all = lines.filter_map(|(number, line)| self.entry(number, line));
-        let mut all: Vec<Entry> = all.collect();
-        if all.len() > MOST {
-            all.drain(..all.len() - MOST);
-        }
-        all
-    }
-
-    fn entry(&self, number: usize, line: &Line) -> Option<Entry> {
-        let (step, said, took_ms, figures) = match &line.what {
-            Event::Ended(ended) => {
-                let section = self.book.sections.get(ended.section)?;
-                let words = match ended.said.as_str() {
-                    "" => ended.how.to_string(),
-                    said => format!("{}: {said}", ended.how),
-                };
-                let output = self.folder.output(number).unwrap_or_default();
-                let figures = json!({"by": line.by, "how": ended.how, "exit": ended.exit, "sha256": ended.sha256,
-                    "output": told(&output)});
-                let step = format!("{}.{}", section.label(), ended.item + 1);
-                let words = format!("{} · {words}", section.title);
-                (step, words, ended.took_ms, figures)
-            }
-            Event::Begun { sha256, .. } => (
-                "begin".to_owned(),
-                format!("begun by {}", line.by),
-                0,
-                json!({"by": line.by, "sha256": sha256}),
-            ),
-            Event::Resumed => ("resume".to_owned(), format!("{} goes on", line.by), 0, json!({"by": line.by})),
-            Event::Handed { to } => {
-                let said = format!("{} hands over to {to}", line.by);
-                ("hand over".to_owned(), said, 0, json!({"by": line.by, "to": to}))
-            }
-            Event::WentBack { why } => ("go back".to_owned(), why.clone(), 0, json!({"by": line.by})),
-            Event::Overdue => ("overdue".to_owned(), "longer than its limit".to_owned(), 0, json!({})),
-            Event::Started { .. } | Event::Closed { .. } => return None,
+    /// It is over. What is told to the ledger, and kept until it is.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn close(mut self, how: Close) -> Result<Record, Error> {
+        let (outcome, why) = match how {
+            Close::GivenUp(why) => ("failed", Some(why)),
+            Close::Through => match self.now() {
+                Now::Through { went_back: true } => ("rolled_back", self.why_back()),
+                _ => ("done", None),
+            },
         };
-        Some(Entry {
-            at: line.at,
-            step,
-            said: cut(&said),
-            took_ms,
-            figures,
-        })
+        let outcome = outcome.to_owned();
+        let record = Record {
+            id: self.id,
+            kind: "runbook".to_owned(),
+            subject: self.book.name.clone(),
+            outcome: outcome.clone(),
+            why: why.clone(),
+            began: self.began(),
+            ended: self.clock.now(),
+            steps: tell::entries(&self),
+        };
+        // Killed in between, it is closed once more, and taken into the ledger once.
+        OperationLog::open(&self.state)?.keep(&record)?;
+        self.write(Event::Closed { outcome, why })?;
+        Ok(record)
     }
 }
 
-/// The variables that are asked for and not given, the first of them.
-fn missing<'a>(book: &'a Runbook, given: &BTreeMap<String, String>) -> Option<(&'a String, &'a String)> {
-    book.front.ask.iter().find(|(name, _)| !given.contains_key(*name))
+fn judged(expect: &Expect, ran: &Ran) -> Result<(), String> {
+    let output = String::from_utf8_lossy(&ran.output);
+    expect.judge(ran.exit, &output, &ran.variables)
 }
 
-fn millis(took: Duration) -> u64 {
+pub(super) fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(1900).collect()
-}
-
-/// The end of an output, without our secrets.
-fn told(output: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(output).into_owned();
-    for secret in SECRETS {
-        while let Some(at) = text.find(secret) {
-            let rest = text.get(at..).unwrap_or_default();
-            let length = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
-            text.replace_range(at..at + length, "[a secret]");
-        }
-    }
-    let skip = text.chars().count().saturating_sub(TOLD);
-    text.chars().skip(skip).collect()
-}
-
-/// Where a run stands after these lines.
-pub(super) fn stands(book: &Runbook, lines: &[Line]) -> Now {
-    let mut at = Some(At { section: 0, item: 0 });
-    let mut before = None;
-    let mut went_back = false;
-    for line in lines {
-        match &line.what {
-            Event::Closed { outcome, .. } => {
-                return Now::Over {
-                    outcome: outcome.clone(),
-                };
-            }
-            Event::WentBack { .. } => {
-                went_back = true;
-                before = None;
-                at = book.way_back().map(|section| At { section, item: 0 });
-            }
-            Event::Ended(ended) if ended.how.goes_on() => {
-                before = None;
-                at = after(book, ended);
-            }
-            Event::Ended(ended) => before = Some(ended.clone()),
-            _ => {}
-        }
-    }
-    match at {
-        Some(at) => Now::Do { at, before },
-        None => Now::Through { went_back },
-    }
-}
-
-/// What comes after an item that ended well. The way back is gone only if somebody says so.
-fn after(book: &Runbook, ended: &Ended) -> Option<At> {
-    let section = book.sections.get(ended.section)?;
-    if ended.how == How::Decided
-        && let Some(What::Decision { choices, .. }) = section.items.get(ended.item).map(|item| &item.what)
-        && let Some(choice) = choices.iter().find(|choice| choice.label == ended.said)
-        && let Then::Step(number) = choice.then
-    {
-        return book.step(number).map(|section| At { section, item: 0 });
-    }
-    if ended.item + 1 < section.items.len() {
-        return Some(At {
-            section: ended.section,
-            item: ended.item + 1,
-        });
-    }
-    let next = ended.section + 1;
-    let follows = book.sections.get(next).is_some_and(|next| next.kind != Kind::RollBack);
-    follows.then_some(At {
-        section: next,
-        item: 0,
-    })
 }

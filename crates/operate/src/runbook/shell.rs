@@ -44,6 +44,17 @@ pub fn calls(script: &str, program: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// Whether the text uses the variable.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    let mut parts = text.split('$').skip(1);
+    parts.any(|part| {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        let rest = part.strip_prefix(name);
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        rest.is_some_and(|rest| !rest.starts_with(goes_on))
+    })
+}
+
 /// `hubctl`, or a path to it.
 fn is_call(word: &str, program: &str) -> bool {
     word.rsplit('/').next() == Some(program)
@@ -63,7 +74,7 @@ fn tokens(script: &str) -> Vec<Token> {
     let mut quote: Option<char> = None;
     let mut skip_target = false;
     let mut characters = script.chars().peekable();
-    let mut finish = |word: &mut String, begun: &mut bool, skip: &mut bool, to: &mut Vec<Token>| {
+    let finish = |word: &mut String, begun: &mut bool, skip: &mut bool, to: &mut Vec<Token>| {
         let text = std::mem::take(word);
         if std::mem::take(begun) && !std::mem::take(skip) {
             to.push(Token::Word(text));
@@ -91,9 +102,7 @@ fn tokens(script: &str) -> Vec<Token> {
                 quote = Some(c);
                 begun = true;
             }
-            (None, '#') if !begun => {
-                while characters.next_if(|c| *c != '\n').is_some() {}
-            }
+            (None, '#') if !begun => while characters.next_if(|c| *c != '\n').is_some() {},
             (None, '>' | '<') => {
                 // `2>`: the number belongs to the redirection.
                 if word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -101,7 +110,10 @@ fn tokens(script: &str) -> Vec<Token> {
                     begun = false;
                 }
                 finish(&mut word, &mut begun, &mut skip_target, &mut tokens);
-                while characters.next_if(|c| matches!(c, '>' | '<' | '&')).is_some() {}
+                while characters
+                    .next_if(|c| matches!(c, '>' | '<' | '&'))
+                    .is_some()
+                {}
                 skip_target = true;
             }
             (None, '\n' | ';' | '|' | '&' | '(' | ')' | '`') => {

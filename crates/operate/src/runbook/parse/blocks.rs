@@ -8,7 +8,10 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, T
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block<'a> {
     Heading(u8, String),
-    Code { info: &'a str, text: String },
+    Code {
+        info: &'a str,
+        text: String,
+    },
     Paragraph(&'a str),
     List(Vec<Entry<'a>>),
     /// Something with a shell block in its inside.
@@ -36,7 +39,10 @@ pub(super) fn blocks(text: &str) -> Vec<(usize, Block<'_>)> {
         let Event::Start(tag) = event else { continue };
         let inside = inside(&mut events);
         let raw = text.get(range.clone()).unwrap_or_default();
-        found.push((line(text, range.start), block(text, &tag, raw, &range, inside)));
+        found.push((
+            line(text, range.start),
+            block(text, &tag, raw, &range, inside),
+        ));
     }
     found
 }
@@ -150,7 +156,11 @@ fn entries<'a>(text: &'a str, list: &Range<usize>, inside: Inside<'_>) -> Vec<En
             Event::TaskListMarker(_) if depth == 1 => {
                 if let Some(entry) = found.last_mut() {
                     entry.is_task = true;
-                    entry.raw = entry.raw.split_once(']').map_or("", |(_, rest)| rest).trim_start();
+                    entry.raw = entry
+                        .raw
+                        .split_once(']')
+                        .map_or("", |(_, rest)| rest)
+                        .trim_start();
                 }
             }
             _ => {}
@@ -162,5 +172,6 @@ fn entries<'a>(text: &'a str, list: &Range<usize>, inside: Inside<'_>) -> Vec<En
 /// Without the bullet or number.
 fn bare(raw: &str) -> &str {
     let raw = raw.trim_start();
-    raw.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start())
+    raw.split_once(char::is_whitespace)
+        .map_or("", |(_, rest)| rest.trim_start())
 }
