@@ -20,4 +20,4 @@ for _ in {1..600}; do
   [ "$(sql "select last_archived_wal >= '$segment' from pg_stat_archiver")" = t ] && break
   sleep 0.05
 done
-cp -r "$DATA/backup/repository" "$REPOSITORY"
+cp -a "$DATA/backup/repository" "$REPOSITORY"

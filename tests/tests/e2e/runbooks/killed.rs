@@ -179,7 +179,7 @@ async fn it_runs_on_a_terminal_and_outlives_it() {
         ])
         .current_dir(desk.folder.path())
         .env("HUB_RUNBOOKS", "books")
-        .env("USER", "ada")
+        .env("SUDO_USER", "ada")
         .env_remove("HUB_TOKEN")
         .stdin(Stdio::piped())
         .stdout(Stdio::null());

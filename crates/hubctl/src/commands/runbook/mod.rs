@@ -183,9 +183,14 @@ fn only(state: &std::path::Path) -> Result<OperationId, Failure> {
 impl Hands {
     /// Who is at work.
     fn name(&self) -> Result<String, Failure> {
-        let account = ["SUDO_USER", "USER", "LOGNAME"];
-        let account = account.iter().find_map(|name| std::env::var(name).ok());
-        let name = self.by.clone().or(account).unwrap_or_default();
+        let account = || {
+            let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+            user.ok().flatten().map(|user| user.name)
+        };
+        // Who became root is who they were before.
+        let before = || std::env::var("SUDO_USER").ok();
+        let name = self.by.clone().or_else(before).or_else(account);
+        let name = name.unwrap_or_default();
         if name.trim().is_empty() {
             let what = anyhow::anyhow!("nobody knows who you are");
             return Err(Failure::new(Exit::Usage, what).help("give --as NAME"));
