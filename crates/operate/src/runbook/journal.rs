@@ -167,7 +167,28 @@ impl Folder {
         if !path.is_dir() {
             return Err(Error::Lost(format!("run {id} (in {})", state.display())));
         }
-        Self::hold(path)
+        let folder = Self::hold(path)?;
+        folder.mend()?;
+        Ok(folder)
+    }
+
+    /// Takes away a last line that was cut off: what is written next would stand on it.
+    fn mend(&self) -> Result<(), Error> {
+        let path = self.path.join(LOG);
+        if !path.exists() {
+            return Ok(());
+        }
+        let mend = || {
+            let bytes = fs::read(&path)?;
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if whole == bytes.len() {
+                return Ok(());
+            }
+            let file = File::options().write(true).open(&path)?;
+            file.set_len(whole as u64)?;
+            file.sync_all()
+        };
+        mend().map_err(fault(&path, "mended"))
     }
 
     /// Looks into it.
@@ -216,10 +237,15 @@ impl Folder {
 
     /// Everything that happened. A last line that was cut off did not.
     pub(super) fn lines(&self) -> Result<Vec<Line>, Error> {
-        let text = crate::operation::read(&self.path.join(LOG))?;
-        Ok(text
-            .lines()
-            .map_while(|line| serde_json::from_str(line).ok())
+        let path = self.path.join(LOG);
+        let bytes = match fs::read(&path) {
+            // Killed before the first line.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(fault(&path, "read"))?,
+        };
+        let lines = bytes.split(|byte| *byte == b'\n');
+        Ok(lines
+            .map_while(|line| serde_json::from_slice(line).ok())
             .collect())
     }
 

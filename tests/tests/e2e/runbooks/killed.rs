@@ -77,6 +77,22 @@ async fn a_command_that_ended_meanwhile_is_known() {
     assert_eq!(desk.read("did"), "before\nlong\nafter\n");
 }
 
+/// The machine lost its power while a line was written: whoever goes on does not write on top of it.
+#[tokio::test]
+async fn a_line_that_was_cut_off_does_not_spoil_those_after_it() {
+    let desk = Desk::with(&format!("## 1. Work\n\n{}", block("echo one >>did", "exit 0")));
+    desk.run(&["run", "test", "--as", "ä"], &[""]).await.ends(5, &[]);
+    let run = std::fs::read_dir(desk.path("runbook-runs")).unwrap().next().unwrap().unwrap();
+    let path = run.path().join("journal.jsonl");
+    let whole = std::fs::read(&path).unwrap();
+    // In the middle of a letter.
+    let cut = whole.iter().rposition(|byte| *byte > 127).unwrap();
+    std::fs::write(&path, &whole[..cut]).unwrap();
+    desk.run(&["resume", "--as", "ben"], &["note all is well"]).await.ends(5, &["written down"]);
+    desk.run(&["resume", "--as", "cyd"], &["yes"]).await.ends(0, &[]);
+    assert_eq!(desk.read("did"), "one\n");
+}
+
 /// The machine was restarted: nobody can know how far the command came, so somebody must look.
 #[tokio::test]
 async fn a_command_that_was_killed_too_is_not_run_again_unasked() {
