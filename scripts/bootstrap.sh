@@ -59,6 +59,8 @@ if [ "$want" != run ]; then
   need git git
   need shellcheck shellcheck
   need curl curl
+  need jq jq
+  need redis-server redis-server
   need haproxy haproxy
   need pgbackrest pgbackrest
   need faketime faketime

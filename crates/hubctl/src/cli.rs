@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::client::{Client, Connection};
 use crate::commands::{
     account, backup, cleanup, content, database, deploy, emulate, incident, ingest, keys, ledger,
-    release, restore, tenant,
+    release, restore, runbook, tenant,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -70,6 +70,8 @@ enum Command {
     #[command(subcommand)]
     Database(database::Database),
     #[command(subcommand)]
+    Runbook(runbook::Runbook),
+    #[command(subcommand)]
     Keys(keys::Keys),
     Cleanup(cleanup::Cleanup),
     /// Place, release and list legal holds: what they cover is not removed.
@@ -105,6 +107,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Restore(command) => command.run(&client()?, output).await,
         Command::Drill(command) => command.run(&client()?, output).await,
         Command::Database(command) => command.run(&client()?, output).await,
+        Command::Runbook(command) => command.run(&client()?, output).await,
         Command::Keys(command) => command.run(&client()?, output).await,
         Command::Cleanup(command) => command.run(&client()?, output).await,
         Command::Hold(command) => command.run(&client()?, output).await,

@@ -55,6 +55,22 @@ impl Output {
         let _unread = writeln!(std::io::stderr().lock(), "{text}");
     }
 
+    /// A question, whose answer follows on the same line, on standard error.
+    #[expect(
+        clippy::unused_self,
+        reason = "printing goes through the one who may print"
+    )]
+    pub(crate) fn prompt(&self, text: &str) {
+        Self::heard(text.as_bytes());
+    }
+
+    /// What another program says, as it says it.
+    pub(crate) fn heard(bytes: &[u8]) {
+        let mut to = std::io::stderr().lock();
+        // The terminal may be lost; what it would have shown is written down.
+        let _unread = to.write_all(bytes).and_then(|()| to.flush());
+    }
+
     pub(crate) fn table(&self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         if rows.is_empty() {
             return self.line("Nothing to show.");

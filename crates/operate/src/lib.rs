@@ -23,6 +23,7 @@ pub mod records;
 pub mod release;
 pub mod restore;
 pub mod rotate;
+pub mod runbook;
 mod serving;
 mod smoke;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::deploy::Journey;
@@ -58,7 +58,35 @@ const fn submissions() -> u16 {
     465
 }
 
+/// The part of a configuration that says whom to tell.
+#[derive(Deserialize)]
+struct Section {
+    #[serde(default)]
+    notify: Notify,
+}
+
 impl Notify {
+    /// Reads `[notify]` of a TOML file, such as `deploy.toml`; paths in it are relative to it.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fault = |what: String| Error::Configuration {
+            path: path.to_owned(),
+            what,
+        };
+        let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        let section: Section = toml::from_str(&text)
+            .map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
+        let mut notify = section.notify;
+        if let Some(what) = notify.fault() {
+            return Err(fault(what));
+        }
+        let whole = fs::canonicalize(path).map_err(|error| fault(error.to_string()))?;
+        notify.rebase(whole.parent().unwrap_or(Path::new("/")));
+        Ok(notify)
+    }
+
     pub(crate) fn rebase(&mut self, base: &Path) {
         let mail = self
             .email
@@ -106,7 +134,12 @@ impl Notify {
         self.send(journey, text).await
     }
 
-    async fn send(&self, journey: &Journey, text: String) -> Vec<String> {
+    /// Tells all of them how a run of a runbook goes on.
+    pub async fn tell_run(&self, run: &Value, text: String) -> Vec<String> {
+        self.send(run, text).await
+    }
+
+    async fn send(&self, operation: &impl Serialize, text: String) -> Vec<String> {
         let mut faults = Vec::new();
         let mut note = |who: &str, told: Result<(), String>| {
             if let Err(why) = told {
@@ -117,7 +150,7 @@ impl Notify {
             note("Slack", post(path, &json!({"text": text})).await);
         }
         if let Some(path) = &self.webhook {
-            let body = json!({"type": "operation", "text": text, "operation": journey});
+            let body = json!({"type": "operation", "text": text, "operation": operation});
             note("the webhook", post(path, &body).await);
         }
         if let Some(email) = &self.email {

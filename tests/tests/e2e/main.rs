@@ -28,6 +28,7 @@ mod operator;
 mod records;
 mod recovery;
 mod revoked;
+mod runbooks;
 mod service;
 mod sign_in;
 mod tampered;

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
 use serde_json::{Value, json};
 
 use crate::world::{Actor, World};
@@ -114,4 +118,22 @@ pub(crate) async fn patiently<T, F: Future<Output = Option<T>>>(
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("{what} did not come about within a minute");
+}
+
+/// A receiver of webhooks on a socket of its own; its URL and what it got.
+pub(crate) async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
+    type Got = Arc<Mutex<Vec<Value>>>;
+    let got = Got::default();
+    let take = |State(got): State<Got>, body: Bytes| async move {
+        got.lock()
+            .unwrap()
+            .push(serde_json::from_slice(&body).unwrap());
+    };
+    let router = Router::new()
+        .route("/hook", post(take))
+        .with_state(Arc::clone(&got));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, got)
 }

@@ -16,6 +16,7 @@ pub(crate) mod progress;
 pub(crate) mod release;
 pub(crate) mod restore;
 pub(crate) mod restore_tenant;
+pub(crate) mod runbook;
 mod standing;
 pub(crate) mod tenant;
 pub(crate) mod told;

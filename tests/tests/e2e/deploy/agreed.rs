@@ -3,34 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::site::{self, Site};
+use crate::tool::receiver;
 use crate::world::until;
-
-/// A receiver of webhooks on a socket of its own; its URL and what it got.
-pub(super) async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
-    type Got = Arc<Mutex<Vec<Value>>>;
-    let got = Got::default();
-    let take = |State(got): State<Got>, body: Bytes| async move {
-        got.lock()
-            .unwrap()
-            .push(serde_json::from_slice(&body).unwrap());
-    };
-    let router = Router::new()
-        .route("/hook", post(take))
-        .with_state(Arc::clone(&got));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, got)
-}
 
 pub(super) fn add(site: &Site, text: &str) {
     let path = site.at("deploy.toml");

@@ -5,9 +5,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::agreed::{add, receiver};
+use super::agreed::add;
 use super::killed::{steps, under_way};
 use super::site::Site;
+use crate::tool::receiver;
 use crate::world::until;
 
 #[tokio::test(flavor = "multi_thread")]

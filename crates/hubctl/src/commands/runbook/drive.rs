@@ -1,0 +1,407 @@
+//! The checklist in the terminal: shows what is to be done, hears how it went, has it written down and told.
+
+use std::path::Path;
+
+use hub_operate::operation::OperationLog;
+use hub_operate::runbook::{self, At, Close, Ended, How, Item, Now, Run, Then, What};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::answers::{Answers, Next};
+use super::channel::Channel;
+use super::say::{self, Said};
+use super::show::lasting;
+use crate::client::Client;
+use crate::commands::told::told;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// How a sitting ended.
+enum Sitting {
+    /// It can be gone on with; why it stopped.
+    Open(String),
+    Close(Close),
+}
+
+/// Somebody at a runbook.
+struct Desk<'a> {
+    run: Run,
+    answers: Answers,
+    channel: Channel,
+    output: &'a Output,
+    signals: Signals,
+    /// The section that was shown last.
+    shown: Option<usize>,
+}
+
+/// What may come instead of an answer.
+struct Signals {
+    end: End,
+    /// The terminal is lost. What runs is heard out all the same.
+    hang_up: Signal,
+}
+
+/// Somebody wants it to end.
+struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let end = End {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        };
+        Ok(Self {
+            end,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl End {
+    async fn comes(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Goes through it, until it is over or stops.
+pub(super) async fn whole(
+    run: Run,
+    state: &Path,
+    answers: Answers,
+    channel: Channel,
+    client: &Client,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let id = run.id();
+    let mut desk = Desk {
+        run,
+        answers,
+        channel,
+        output,
+        signals: Signals::new()?,
+        shown: None,
+    };
+    desk.begin().await;
+    let sitting = match desk.go().await {
+        Ok(sitting) => sitting,
+        Err(failure) => {
+            let help = format!("`{}` goes on", resume(state, id));
+            return Err(failure.help(help));
+        }
+    };
+    let exit = match sitting {
+        Sitting::Open(why) => {
+            output.note(&format!(
+                "\nStopped: {why}. Go on with `{}`.",
+                resume(state, id)
+            ));
+            Exit::Interrupted
+        }
+        Sitting::Close(close) => desk.close(close, state, client).await?,
+    };
+    if output.json {
+        let report = runbook::report(state, id)?;
+        output
+            .document(&json!({"id": id, "is_over": exit != Exit::Interrupted, "report": report}))?;
+    }
+    Ok(exit)
+}
+
+fn resume(state: &Path, id: hub_base::OperationId) -> String {
+    format!("hubctl runbook resume {id} --state {}", state.display())
+}
+
+impl Desk<'_> {
+    async fn begin(&mut self) {
+        let (run, output) = (&self.run, self.output);
+        let front = &run.book.front;
+        output.note(&format!(
+            "{} ({}, within {})",
+            run.book.title, front.severity, front.time_limit
+        ));
+        output.note(&format!(
+            "{}\nWho: {}",
+            front.purpose,
+            front.roles.join(", ")
+        ));
+        output.note(&format!("Run {}, by {}", run.id(), run.by()));
+        let said = format!(
+            "{} is at it, {} of {} left",
+            run.by(),
+            left(run),
+            front.time_limit
+        );
+        self.tell(&said).await;
+    }
+
+    async fn tell(&self, said: &str) {
+        self.channel.tell(&self.run, said, self.output).await;
+    }
+
+    async fn go(&mut self) -> Result<Sitting, Failure> {
+        if let Some(ended) = self.run.catch_up(&Output::heard).await? {
+            self.judged(&ended).await;
+        }
+        loop {
+            self.look_at_the_clock().await?;
+            let (at, before) = match self.run.now() {
+                Now::Do { at, before } => (at, before),
+                Now::Through { .. } | Now::Over { .. } => {
+                    return Ok(Sitting::Close(Close::Through));
+                }
+            };
+            let Some(item) = self.run.item(at).cloned() else {
+                return Ok(Sitting::Close(Close::Through));
+            };
+            self.show(at, &item, before.is_some());
+            self.run.shown()?;
+            if let Some(why) = self.fill(at).await? {
+                return Ok(Sitting::Open(why));
+            }
+            let said = match self.ask(&item, before.is_some()).await? {
+                Ok(said) => said,
+                Err(why) => return Ok(Sitting::Open(why)),
+            };
+            if let Some(sitting) = self.did(at, &item, said).await? {
+                return Ok(sitting);
+            }
+        }
+    }
+
+    fn show(&mut self, at: At, item: &Item, is_again: bool) {
+        if self.shown != Some(at.section)
+            && let Some(section) = self.run.section(at)
+        {
+            self.output.note(&say::heading(section));
+            self.shown = Some(at.section);
+        }
+        if !is_again {
+            self.output.note(&say::item(item));
+        }
+    }
+
+    /// Asks for the variables that the item needs. Why it stopped, if nobody said.
+    async fn fill(&mut self, at: At) -> Result<Option<String>, Failure> {
+        while let Some((name, what)) = self.run.lacks(at) {
+            self.output.prompt(&format!("{name} ({what}): "));
+            match self.line().await? {
+                Err(why) => return Ok(Some(format!("{name} is not given ({why})"))),
+                Ok(line) if line.is_empty() => {}
+                Ok(line) => self.run.give(&name, &line)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next line, or why there is none.
+    async fn line(&mut self) -> Result<Result<String, String>, Failure> {
+        loop {
+            let limit = tokio::time::sleep(self.run.left());
+            let is_late = self.run.is_known_overdue();
+            let next = tokio::select! {
+                next = self.answers.next() => next,
+                _ = self.signals.hang_up.recv() => Next::Nobody,
+                () = self.signals.end.comes() => return Ok(Err("somebody interrupted it".to_owned())),
+                () = limit, if !is_late => {
+                    self.look_at_the_clock().await?;
+                    continue;
+                }
+            };
+            return Ok(match next {
+                Next::Line(line) => Ok(line),
+                Next::Nobody => Err("nobody answers".to_owned()),
+            });
+        }
+    }
+
+    /// An answer to what is to be done, or why there is none.
+    async fn ask(&mut self, item: &Item, is_again: bool) -> Result<Result<Said, String>, Failure> {
+        self.output.prompt(say::question(&item.what, is_again));
+        loop {
+            let line = match self.line().await? {
+                Ok(line) => line,
+                Err(why) => return Ok(Err(why)),
+            };
+            let hint = match Said::parse(&line, &item.what) {
+                Said::Help => say::help(&item.what),
+                Said::Unclear(hint) => hint.to_owned(),
+                Said::Note(text) => {
+                    self.run.note(&text)?;
+                    self.tell(&text).await;
+                    "written down".to_owned()
+                }
+                said => return Ok(Ok(said)),
+            };
+            self.output.note(&hint);
+            self.output.prompt(say::question(&item.what, is_again));
+        }
+    }
+
+    /// Warns once if it takes longer than it may.
+    async fn look_at_the_clock(&mut self) -> Result<(), Failure> {
+        if self.run.is_newly_overdue()? {
+            let limit = self.run.book.front.time_limit;
+            let said = format!("takes longer than {limit}: get help");
+            self.output
+                .note(&format!("\n{}", self.output.verdict(false, &said)));
+            self.tell(&said).await;
+        }
+        Ok(())
+    }
+
+    /// Does what was said. `Some` if that ends the sitting.
+    async fn did(&mut self, at: At, item: &Item, said: Said) -> Result<Option<Sitting>, Failure> {
+        match said {
+            Said::Yes if matches!(item.what, What::Command { .. }) => return self.command().await,
+            Said::Yes => self.person(at, How::Confirmed, "").await?,
+            Said::Hand(how) => self.person(at, How::ByHand, &how).await?,
+            Said::Skip(why) => self.person(at, How::Skipped, &why).await?,
+            Said::Choice(number) => self.decided(item, number).await?,
+            Said::Back(why) => {
+                if let Err(error) = self.run.go_back(&why) {
+                    self.output.note(&error.to_string());
+                } else {
+                    self.tell(&format!("goes back: {why}")).await;
+                }
+            }
+            Said::Over(to) => {
+                self.run.hand_over(&to)?;
+                self.tell(&format!("handed over to {to}")).await;
+                return Ok(Some(Sitting::Open(format!("{to} goes on"))));
+            }
+            Said::GiveUp(why) => return Ok(Some(Sitting::Close(Close::GivenUp(why)))),
+            Said::Quit => return Ok(Some(Sitting::Open("it waits".to_owned()))),
+            // These are answered where they are asked.
+            Said::Note(_) | Said::Help | Said::Unclear(_) => {}
+        }
+        Ok(None)
+    }
+
+    async fn command(&mut self) -> Result<Option<Sitting>, Failure> {
+        let ended = tokio::select! {
+            ended = self.run.command(&Output::heard) => Some(ended?),
+            () = self.signals.end.comes() => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => self.run.interrupted()?,
+        };
+        self.judged(&ended).await;
+        Ok(None)
+    }
+
+    /// Says how a block ended.
+    async fn judged(&mut self, ended: &Ended) {
+        let good = ended.how == How::Passed;
+        let words = ended.words();
+        let took = lasting(ended.took_ms);
+        self.output
+            .note(&format!("  {} ({took})", self.output.verdict(good, &words)));
+        if !good {
+            let at = self.label(ended.section, ended.item);
+            self.tell(&format!("{at} {words}")).await;
+        }
+        self.passed(ended).await;
+    }
+
+    /// Such as `3.2 Restore`.
+    fn label(&self, section: usize, item: usize) -> String {
+        let at = At { section, item };
+        self.run.section(at).map_or_else(String::new, |section| {
+            format!("{}.{} {}", section.label(), item + 1, section.title)
+        })
+    }
+
+    /// Tells that a section is gone through, when its last item is.
+    async fn passed(&mut self, ended: &Ended) {
+        let goes_on = ended.how.goes_on();
+        let leaves = !matches!(self.run.now(), Now::Do { at, .. } if at.section == ended.section);
+        if goes_on && leaves {
+            let at = At {
+                section: ended.section,
+                item: ended.item,
+            };
+            if let Some(section) = self.run.section(at) {
+                let text = format!(
+                    "{} {}: done, {} left",
+                    section.label(),
+                    section.title,
+                    left(&self.run)
+                );
+                self.tell(&text).await;
+            }
+        }
+    }
+
+    async fn person(&mut self, at: At, how: How, said: &str) -> Result<(), Failure> {
+        let ended = self.run.person(how, said)?;
+        if how != How::Confirmed {
+            let words = format!("{} {}", self.label(at.section, at.item), ended.words());
+            self.tell(&words).await;
+        }
+        self.passed(&ended).await;
+        Ok(())
+    }
+
+    async fn decided(&mut self, item: &Item, number: usize) -> Result<(), Failure> {
+        let then = self.run.decide(number)?;
+        if let What::Decision { question, choices } = &item.what
+            && let Some(choice) = choices.get(number)
+        {
+            let back = if then == Then::RollBack {
+                ", goes back"
+            } else {
+                ""
+            };
+            self.tell(&format!("{question} {}{back}", choice.label))
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn close(self, close: Close, state: &Path, client: &Client) -> Result<Exit, Failure> {
+        let Self {
+            run,
+            channel,
+            output,
+            ..
+        } = self;
+        let (outcome, why) = match (&close, run.now()) {
+            (Close::GivenUp(why), _) => ("given up", Some(why.clone())),
+            (Close::Through, Now::Through { went_back: true }) => ("rolled back", None),
+            (Close::Through, _) => ("done", None),
+        };
+        let good = outcome == "done";
+        let took = lasting(u64::try_from(run.spent().as_millis()).unwrap_or(u64::MAX));
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        channel
+            .tell(&run, &format!("{outcome}{why} after {took}"), output)
+            .await;
+        let record = run.close(close)?;
+        let why = record
+            .why
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        let log = OperationLog::open(state)?;
+        told(client, log.untold()?, |id| log.tell(id), output).await?;
+        if !output.json {
+            output.line(&format!(
+                "\n{}{why}: runbook {} in {took} ({})",
+                output.verdict(good, outcome),
+                record.subject,
+                record.id
+            ))?;
+        }
+        Ok(if good { Exit::Done } else { Exit::No })
+    }
+}
+
+fn left(run: &Run) -> hub_base::HumanDuration {
+    hub_base::HumanDuration(std::time::Duration::from_secs(run.left().as_secs()))
+}
