@@ -112,14 +112,15 @@ pub enum Error {
 impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Release { .. } | Self::Configuration { .. } | Self::Record { .. } => {
-                ErrorKind::Invalid
-            }
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Unconfigured(_) | Self::Unissued | Self::Scenarios(_) | Self::Decided(_) => {
-                ErrorKind::Invalid
-            }
+            Self::Release { .. }
+            | Self::Configuration { .. }
+            | Self::Record { .. }
+            | Self::Unconfigured(_)
+            | Self::Unissued
+            | Self::Scenarios(_)
+            | Self::Decided(_) => ErrorKind::Invalid,
             Self::Lost(_) | Self::UnknownHold(_) | Self::UnknownScenario { .. } => {
                 ErrorKind::NotFound
             }

@@ -138,7 +138,7 @@ fn written(
         page.push('\n');
     }
     for (name, why) in skipped {
-        page.push_str(&format!("## {name}: SKIPPED\n\n{why}\n\n"));
+        page = format!("{page}## {name}: SKIPPED\n\n{why}\n\n");
     }
     let document = json!({"at": now, "reports": reports, "skipped": skipped});
     let text =

@@ -136,9 +136,10 @@ async fn make(
             .write_once
             .then(|| WriteOnce::begin(second))
             .transpose()?,
-        redis: match wanted.redis {
-            true => Some(Redis::make(&installation.first_region().join("redis")).await?),
-            false => None,
+        redis: if wanted.redis {
+            Some(Redis::make(&installation.first_region().join("redis")).await?)
+        } else {
+            None
         },
         load: None,
         before: Before {

@@ -95,7 +95,7 @@ impl Drop for WriteOnce {
             .unwrap_or_else(PoisonError::into_inner);
         *kept = None;
         if matches!(self.keeper.means, Means::Immutable) {
-            let _gone = chattr("-i", &["-R"], &[self.keeper.folder.clone()]);
+            let _gone = chattr("-i", &["-R"], std::slice::from_ref(&self.keeper.folder));
         }
     }
 }

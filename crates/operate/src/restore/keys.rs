@@ -75,9 +75,10 @@ async fn attempt(
     }
     let done = async {
         unpack(&manifest, &sealed, key, into, Take::Ring)?;
-        let said = match stood {
-            true => format!("the ring is back; what stood there is {}", aside.display()),
-            false => "the ring is back".to_owned(),
+        let said = if stood {
+            format!("the ring is back; what stood there is {}", aside.display())
+        } else {
+            "the ring is back".to_owned()
         };
         operation.did("keys", said, json!(null));
         operation.at("ledgers", "whether it signed them");

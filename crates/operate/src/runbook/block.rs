@@ -193,17 +193,14 @@ pub(super) async fn run(job: Job<'_>, heard: Heard<'_>) -> Result<Ran, Error> {
         }
     };
     let is_late = ended.is_none();
-    let exit = match ended {
-        Some(status) => {
-            // What runs on in the background was meant to.
-            group.0 = None;
-            let status = status.map_err(|source| Error::Start("bash".into(), source))?;
-            status.code()
-        }
-        None => {
-            group.end();
-            None
-        }
+    let exit = if let Some(status) = ended {
+        // What runs on in the background was meant to.
+        group.0 = None;
+        let status = status.map_err(|source| Error::Start("bash".into(), source))?;
+        status.code()
+    } else {
+        group.end();
+        None
     };
     tail.hear()?;
     Ok(tail.ran(job, exit, is_late, began.elapsed()))

@@ -16,7 +16,7 @@ use super::{Item, Runbook, Section, What};
 use crate::error::{Error, fault};
 
 /// For one block.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 /// What the sandbox is made with, beside the runbooks; a runbook may have one of its own.
 const SETUP: &str = "sandbox";
 /// Where blocks leave their output, in the sandbox.
@@ -131,9 +131,10 @@ async fn one(
     } else if elsewhere.is_none() {
         let ran = sandbox.run(script, variables, item.line).await?;
         let output = String::from_utf8_lossy(&ran.output);
-        let judged = match ran.is_late {
-            true => Err(format!("it took longer than {LIMIT:?}")),
-            false => expect.judge(ran.exit, &output, &ran.variables),
+        let judged = if ran.is_late {
+            Err(format!("it took longer than {LIMIT:?}"))
+        } else {
+            expect.judge(ran.exit, &output, &ran.variables)
         };
         done.fault = judged.err();
         done.output = end(&ran.output);

@@ -207,8 +207,10 @@ impl Folder {
             Err(fs::TryLockError::WouldBlock) => return Err(Error::Held(path)),
             Err(fs::TryLockError::Error(source)) => return Err(fault(&file, "locked")(source)),
         }
-        let _lock = Some(lock);
-        Ok(Self { path, _lock })
+        Ok(Self {
+            path,
+            _lock: Some(lock),
+        })
     }
 
     /// The runbook as it was when the run began.

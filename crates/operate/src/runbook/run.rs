@@ -309,9 +309,10 @@ impl Run {
         };
         let limit = job.limit;
         let ran = block::run(job, heard).await?;
-        let judged = match ran.is_late {
-            true => Err(format!("it took longer than {limit:?} and was ended")),
-            false => judged(&expect, &ran),
+        let judged = if ran.is_late {
+            Err(format!("it took longer than {limit:?} and was ended"))
+        } else {
+            judged(&expect, &ran)
         };
         self.ended(at, ran, judged, &traces)
     }

@@ -143,7 +143,7 @@ async fn a_lost_region_is_restored_from_the_other_ones_object_store_alone() {
     let told = telling(&all.site.data(), SECRET);
     let is_configuration = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("pgbackrest") && name.ends_with(".conf")
+        name.starts_with("pgbackrest") && path.extension().is_some_and(|end| end == "conf")
     };
     assert!(told.iter().all(is_configuration), "{told:?}");
     assert!(!told.is_empty() && !made.contains(SECRET));

@@ -76,8 +76,8 @@ async fn restored(owner: &Actor) -> Value {
         let found = owner
             .get("/api/v2/ledger/entries?operation=tenant.restore")
             .await;
-        let found = found.expect(200).body["items"].as_array()?.first().cloned();
-        found
+
+        found.expect(200).body["items"].as_array()?.first().cloned()
     })
     .await
 }

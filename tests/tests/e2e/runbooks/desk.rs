@@ -117,10 +117,8 @@ impl Desk {
     /// To its end, with these answers and no more.
     pub(super) async fn run(&self, words: &[&str], answers: &[&str]) -> Said {
         let mut command = self.command(words);
-        let text = answers
-            .iter()
-            .map(|answer| format!("{answer}\n"))
-            .collect::<String>();
+        let mut text = answers.join("\n");
+        text.push('\n');
         let file = self.file("standard-input", &text);
         command.stdin(std::fs::File::open(file).unwrap());
         ended(command.spawn().unwrap()).await

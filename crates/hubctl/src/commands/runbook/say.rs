@@ -41,8 +41,8 @@ impl Said {
             rest => make(rest.to_owned()),
         };
         match (word.to_lowercase().as_str(), what) {
-            ("" | "run" | "again", What::Command { .. }) => Self::Yes,
-            ("y" | "yes" | "done", What::Command { .. } | What::Confirm { .. }) => Self::Yes,
+            ("" | "run" | "again", What::Command { .. })
+            | ("y" | "yes" | "done", What::Command { .. } | What::Confirm { .. }) => Self::Yes,
             ("hand", What::Command { .. }) => with(Self::Hand, "say how: `hand HOW`"),
             ("skip", _) => with(Self::Skip, "say why: `skip WHY`"),
             ("back", _) => with(Self::Back, "say why: `back WHY`"),

@@ -25,14 +25,15 @@ pub(super) fn list(found: &[Found], output: &Output) -> Result<Exit, Failure> {
         output.document(&json!({"items": items.collect::<Vec<_>>()}))?;
         return Ok(Exit::Done);
     }
-    let rows = found.iter().map(|(name, book)| match book {
-        Ok(book) => vec![
-            name.clone(),
-            book.front.severity.to_string(),
-            book.front.time_limit.to_string(),
-            book.front.purpose.clone(),
-        ],
-        Err(_) => {
+    let rows = found.iter().map(|(name, book)| {
+        if let Ok(book) = book {
+            vec![
+                name.clone(),
+                book.front.severity.to_string(),
+                book.front.time_limit.to_string(),
+                book.front.purpose.clone(),
+            ]
+        } else {
             let word = output.verdict(false, "cannot be read: `hubctl runbook check`");
             vec![name.clone(), String::new(), String::new(), word]
         }

@@ -98,8 +98,8 @@ impl Decisions {
             toml::from_str(text).map_err(|error| vec![error.to_string().trim_end().to_owned()])?;
         let mut faults = Vec::new();
         let line = |at: std::ops::Range<usize>| {
-            let before = text.as_bytes().get(..at.start).unwrap_or_default();
-            before.iter().filter(|byte| **byte == b'\n').count() + 1
+            let before = text.get(..at.start).unwrap_or_default();
+            before.matches('\n').count() + 1
         };
         if file.copy.get_ref() != copy {
             faults.push(format!(

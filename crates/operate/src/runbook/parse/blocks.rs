@@ -48,8 +48,8 @@ pub(super) fn blocks(text: &str) -> Vec<(usize, Block<'_>)> {
 }
 
 fn line(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    let before = text.get(..at).unwrap_or_default();
+    before.matches('\n').count() + 1
 }
 
 type Inside<'a> = Vec<(Event<'a>, Range<usize>)>;

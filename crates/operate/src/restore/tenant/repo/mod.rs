@@ -242,6 +242,15 @@ pub(super) struct Pair {
     pub(super) total: i64,
 }
 
+type PairRow = (
+    String,
+    String,
+    Option<String>,
+    Option<Value>,
+    Option<String>,
+    i64,
+);
+
 /// At most `limit` of each side.
 pub(super) async fn compare(
     tx: &mut Tx,
@@ -258,14 +267,7 @@ pub(super) async fn compare(
          where nth <= $2 order by side, key",
         pairs(table, schema, rule)
     );
-    let rows: Vec<(
-        String,
-        String,
-        Option<String>,
-        Option<Value>,
-        Option<String>,
-        i64,
-    )> = sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<PairRow> = sqlx::query_as(AssertSqlSafe(sql))
         .bind(tenant)
         .bind(limit)
         .fetch_all(tx.conn())
