@@ -117,8 +117,9 @@ impl Desk {
     /// To its end, with these answers and no more.
     pub(super) async fn run(&self, words: &[&str], answers: &[&str]) -> Said {
         let mut command = self.command(words);
-        let mut text = answers.join("\n");
-        text.push('\n');
+        let text = answers
+            .iter()
+            .fold(String::new(), |text, answer| text + answer + "\n");
         let file = self.file("standard-input", &text);
         command.stdin(std::fs::File::open(file).unwrap());
         ended(command.spawn().unwrap()).await

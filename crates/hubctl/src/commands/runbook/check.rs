@@ -66,9 +66,8 @@ impl Check {
         let mut checked = Vec::new();
         for (name, book) in found {
             if self.names.is_empty() || self.names.contains(&name) {
-                let one = match self.one(name, book, dir.as_deref()).await? {
-                    Some(one) => one,
-                    None => return Ok(Exit::Interrupted),
+                let Some(one) = self.one(name, book, dir.as_deref()).await? else {
+                    return Ok(Exit::Interrupted);
                 };
                 if !output.json {
                     shown(&one, output)?;
