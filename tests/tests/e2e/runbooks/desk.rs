@@ -119,7 +119,7 @@ impl Desk {
         let mut command = self.command(words);
         let text = answers
             .iter()
-            .fold(String::new(), |text, answer| text + answer + "\n");
+            .fold(String::new(), |text, answer| text + *answer + "\n");
         let file = self.file("standard-input", &text);
         command.stdin(std::fs::File::open(file).unwrap());
         ended(command.spawn().unwrap()).await
