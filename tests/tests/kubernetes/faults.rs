@@ -625,7 +625,7 @@ fn every_fault_is_noticed() {
 fn faults_in_files_are_noticed() {
     let sound = rendered("production");
     for (rule, from, to) in [
-        ("alerts", "#4-back", "#no-such-section"),
+        ("alerts", "#roll-back", "#no-such-section"),
         ("boards", "hub_findings_total", "hub_findngs_total"),
         ("boards", "hub_ledger_backlog", "hub_ledger_queue"),
         (
