@@ -56,6 +56,8 @@ pub fn figures(history: &[Record], now: Timestamp) -> Dora {
                 failed += 1;
                 restored.extend(first_request(one).and_then(|at| seconds(at, one.ended)));
             }
+            // The same again: it had ended, and nothing was wrong with it.
+            ("rollback", "deployed") if running.is_some_and(|it| it.subject == one.subject) => {}
             ("rollback", "deployed") => {
                 if let Some(bad) = running.take() {
                     failed += 1;
@@ -161,6 +163,13 @@ mod tests {
         }
     }
 
+    fn gone_back(began: i64) -> Record {
+        Record {
+            subject: "0.9.0".to_owned(),
+            ..record("rollback", "deployed", began, &[("share", 5), (END, 10)])
+        }
+    }
+
     #[test]
     fn each_figure_is_of_what_was_done() {
         let whole = [("smoke", 10), ("share", 20), ("bake", 90), (END, 100)];
@@ -177,8 +186,10 @@ mod tests {
             ),
             record("deploy", "rolled_back", -3900, &[("start", 10), (END, 12)]),
             // Bad, found out by people: gone back 1,000 s after it began, which was 985 s after its first request.
-            record("rollback", "deployed", -1000, &[("share", 5), (END, 10)]),
+            gone_back(-1000),
             record("deploy", "deployed", -2000, &whole),
+            // The machine was started again, and what had run with it.
+            record("rollback", "deployed", -1500, &[("share", 5), (END, 10)]),
             // What is no deploy is none.
             record("backup", "failed", -100, &[]),
             record("rollback", "rolled_back", -90, &[(END, 1)]),

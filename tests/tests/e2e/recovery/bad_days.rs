@@ -128,7 +128,7 @@ async fn a_repository_that_lacks_a_segment_lags_and_that_is_an_incident() {
         incident["title"]
             .as_str()
             .unwrap()
-            .contains("backup failed"),
+            .contains("failed: backup"),
         "{incident}"
     );
 }

@@ -32,7 +32,7 @@ pub(super) fn down(standing: &[Standing], history: &[Journey]) -> Option<String>
         _ => last.from.as_ref()?,
     };
     Some(format!(
-        "nothing runs, and nothing starts it by itself: `hubctl deploy --release {}` brings {} up again",
+        "nothing runs, and nothing starts it by itself: `hubctl rollback --to {}` brings {} up again",
         held.dir.display(),
         held.name
     ))
