@@ -4,7 +4,9 @@
 # a command line. The owner may make logins, for `hubctl keys rotate database`.
 set -eu
 export HUB_OWNER_PASSWORD_FILE="$1/hub_owner_password" HUB_APP_PASSWORD_FILE="$1/hub_app_password"
-[ -s "$HUB_OWNER_PASSWORD_FILE" ] && [ -s "$HUB_APP_PASSWORD_FILE" ]
+for file in "$HUB_OWNER_PASSWORD_FILE" "$HUB_APP_PASSWORD_FILE"; do
+  [ -s "$file" ] || { echo "roles.sh: $file is missing or empty" >&2; exit 1; }
+done
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$2" <<'SQL'
 \set owner_password `cat "$HUB_OWNER_PASSWORD_FILE"`
 \set app_password `cat "$HUB_APP_PASSWORD_FILE"`

@@ -222,6 +222,11 @@ pub(super) const NOT_OURS: &[&str] = &[
     "HUB_BACKUP_CONFIG",
     "HUB_KEYS_CONFIG",
     "HUB_CLEANUP_CONFIG",
+    "HUB_NOTIFY_CONFIG",
+    "HUB_PAIR_CONFIG",
+    "HUB_RUNBOOKS",
+    "HUB_RUNBOOK_STATE",
+    "HUB_TOKEN_FILE",
 ];
 
 impl Key {

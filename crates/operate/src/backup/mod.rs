@@ -33,7 +33,7 @@ pub use info::{Backup, Info, Kind, Stand};
 pub use keep::Keep;
 pub use lag::{Lag, measure};
 pub use schedule::{Due, Standing};
-pub(crate) use site::{Cluster, Unlocked};
+pub(crate) use site::{ARCHIVE, Cluster, Unlocked};
 pub use site::{Made, Site};
 pub use verify::{Verified, verify};
 

@@ -18,7 +18,7 @@ use crate::operation::OperationLog;
 const PASSPHRASE: &str = "passphrase";
 const RECIPIENT: &str = "recipient";
 /// What the private cluster reads last; see `hub_store::cluster`.
-const ARCHIVE: &str = "archive.conf";
+pub(crate) const ARCHIVE: &str = "archive.conf";
 
 /// A PostgreSQL server on this host.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Scene;
 use super::detect::{self, Look};
+use super::installation::Tenant;
 use super::ledgers::Export;
 use super::load::{self, Load};
 use super::scenario::{Claim, Probe};
@@ -112,12 +113,23 @@ async fn ledgers(scene: &Scene) -> Result<String, Error> {
     ))
 }
 
+/// One more write, as a client makes it: whoever is told to come back later does, for a while.
+async fn taken(scene: &Scene, tenant: &Tenant) -> Result<String, Error> {
+    let deadline = Instant::now() + PLACED;
+    loop {
+        match load::write(&scene.installation.door, tenant).await {
+            Ok(batch) => return Ok(batch),
+            Err(why) if Instant::now() > deadline => return Err(unproven(why)),
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
 /// One more for each tenant, and its place: whoever was acknowledged before has theirs then too.
 pub(super) async fn writes(scene: &Scene) -> Result<String, Error> {
     let installation = &scene.installation;
     for tenant in &installation.tenants {
-        let batch = load::write(&installation.door, tenant).await;
-        let batch = batch.map_err(unproven)?;
+        let batch = taken(scene, tenant).await?;
         let deadline = Instant::now() + PLACED;
         loop {
             let export = Export::of(&installation.door, tenant).await;

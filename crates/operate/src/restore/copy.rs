@@ -12,9 +12,9 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{Plan, Point, Request, Restore, Source, wal};
-use crate::backup::pgbackrest::{PgBackRest, STANZA, Setting};
+use crate::backup::pgbackrest::{PgBackRest, STANZA, Setting, secret_file};
 use crate::backup::{
-    Backup, Cluster, Config, RECOVERY, RING, Repository, Take, Unlocked, beside, unpack,
+    ARCHIVE, Backup, Cluster, Config, RECOVERY, RING, Repository, Take, Unlocked, beside, unpack,
 };
 use crate::error::{Error, fault};
 use crate::operation::Operation;
@@ -266,8 +266,18 @@ impl<'a> Restore<'a> {
         self.tool
             .work("restore", &arguments, operation.witness())
             .await?;
-        // What is restored must not write into the archive that it came from.
-        let archive = self.cluster.data.join("archive.conf");
+        self.archive_later()
+    }
+
+    /// What is restored must not write into the archive that it came from. In place it is what people go on with: its WAL is
+    /// kept until the next backup has it archived again, since what is thrown away could never be gone back to.
+    fn archive_later(&self) -> Result<(), Error> {
+        let archive = self.cluster.data.join(ARCHIVE);
+        if self.request.in_place {
+            let text = "# Written by hubctl restore: WAL waits here for the next `hubctl backup run`.\n\
+                        archive_command = '/bin/false'\n";
+            return secret_file(&archive, text, self.cluster.account.as_ref());
+        }
         match fs::remove_file(&archive) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(fault(&archive, "removed")(error))

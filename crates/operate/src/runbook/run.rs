@@ -1,5 +1,7 @@
 //! A run: what may be done now and what was done, written down before and after.
 
+mod answer;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +11,8 @@ use hub_base::{Clock, OperationId, Timestamp};
 use super::block::{self, Heard, Job, Ran, Variables};
 use super::journal::{Ended, Folder, How, Line, What as Event};
 use super::stands::{At, Now, stands};
-use super::{Expect, Item, Runbook, Section, Then, What, tell};
+use super::{Expect, Item, Runbook, Section, What};
 use crate::error::Error;
-use crate::operation::{OperationLog, Record};
 
 /// Who begins a run, and with what.
 #[derive(Debug, Clone)]
@@ -414,114 +415,6 @@ impl Run {
         };
         self.write(Event::Ended(ended.clone()))?;
         Ok(ended)
-    }
-
-    /// A person says how what they did ended: [`How::Confirmed`], [`How::ByHand`], [`How::Skipped`] with its reason.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn person(&mut self, how: How, said: &str) -> Result<Ended, Error> {
-        let at = self.turn()?;
-        let took = self.since_shown(at);
-        self.end(at, how, said.to_owned(), took)
-    }
-
-    /// Since it was shown, if it was.
-    fn since_shown(&self, at: At) -> Duration {
-        let mine = Event::Started {
-            section: at.section,
-            item: at.item,
-        };
-        let shown = self.lines.iter().rev().find(|line| line.what == mine);
-        shown.map_or(Duration::ZERO, |line| self.clock.now().since(line.at))
-    }
-
-    /// The answer to the decision whose turn it is, by its number from 0. Where it leads.
-    ///
-    /// # Errors
-    /// [`Error::File`], [`Error::Nonsense`] if there is no such answer, [`Error::NoWayBack`].
-    pub fn decide(&mut self, number: usize) -> Result<Then, Error> {
-        let at = self.turn()?;
-        let choice = match self.item(at).map(|item| &item.what) {
-            Some(What::Decision { choices, .. }) => choices.get(number).cloned(),
-            _ => None,
-        };
-        let Some(choice) = choice else {
-            return Err(Error::Nonsense("there is no such answer".to_owned()));
-        };
-        let took = self.since_shown(at);
-        self.end(at, How::Decided, choice.label.clone(), took)?;
-        if choice.then == Then::RollBack {
-            self.go_back(&choice.label)?;
-        }
-        Ok(choice.then)
-    }
-
-    /// Somebody else goes on: the run waits for them.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn hand_over(&mut self, to: &str) -> Result<(), Error> {
-        self.write(Event::Handed { to: to.to_owned() })
-    }
-
-    /// Somebody has something to say that belongs to the record.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn note(&mut self, text: &str) -> Result<(), Error> {
-        self.write(Event::Noted {
-            text: text.to_owned(),
-        })
-    }
-
-    /// The way back is gone from here.
-    ///
-    /// # Errors
-    /// [`Error::NoWayBack`] if it is gone already, [`Error::File`].
-    pub fn go_back(&mut self, why: &str) -> Result<(), Error> {
-        if self.why_back().is_some() {
-            return Err(Error::NoWayBack("this is the way back"));
-        }
-        self.write(Event::WentBack {
-            why: why.to_owned(),
-        })
-    }
-
-    fn why_back(&self) -> Option<String> {
-        self.lines.iter().find_map(|line| match &line.what {
-            Event::WentBack { why } => Some(why.clone()),
-            _ => None,
-        })
-    }
-
-    /// It is over. What is told to the ledger, and kept until it is.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn close(mut self, how: Close) -> Result<Record, Error> {
-        let (outcome, why) = match how {
-            Close::GivenUp(why) => ("failed", Some(why)),
-            Close::Through => match self.now() {
-                Now::Through { went_back: true } => ("rolled_back", self.why_back()),
-                _ => ("done", None),
-            },
-        };
-        let outcome = outcome.to_owned();
-        let record = Record {
-            id: self.id,
-            kind: "runbook".to_owned(),
-            subject: self.book.name.clone(),
-            outcome: outcome.clone(),
-            why: why.clone(),
-            began: self.began(),
-            ended: self.clock.now(),
-            steps: tell::entries(&self),
-        };
-        // Killed in between, it is closed once more, and taken into the ledger once.
-        OperationLog::open(&self.state)?.keep(&record)?;
-        self.write(Event::Closed { outcome, why })?;
-        Ok(record)
     }
 }
 

@@ -9,7 +9,7 @@ mod tenant;
 
 use serde_json::Value;
 
-use self::site::{Site, on, open, people, postmaster, words_of};
+use self::site::{Site, on, open, people, person_by, postmaster, words_of};
 use crate::tool::patiently;
 
 fn installed(test: &str) -> bool {
@@ -123,6 +123,11 @@ async fn a_dropped_table_is_back_as_it_was_the_minute_before() {
     let (hub, owner) = on(&site.data()).await;
     site.hub = Some(hub);
     assert_eq!(people(&owner).await, ["ada", "before"]);
+    // What is done from now on can be gone back to as well, though nobody has backed it up yet: its WAL waits.
+    person_by(&owner, "between").await;
+    let between = Site::sql(&site.data(), now);
+    person_by(&owner, "late").await;
+    Site::sql(&site.data(), "select pg_switch_wal()");
     // What was there is kept, and a new timeline is backed up like the old one.
     let kept = std::fs::read_dir(site.data().join("postgres")).unwrap();
     let kept = kept.flatten().filter(|entry| {
@@ -133,6 +138,17 @@ async fn a_dropped_table_is_back_as_it_was_the_minute_before() {
     });
     assert_eq!(kept.count(), 1);
     site.done(&["backup", "run", "--type", "full"]).await;
+    let then = site.path("between");
+    let words = [
+        "restore",
+        "--to",
+        &between,
+        "--into",
+        then.to_str().unwrap(),
+    ];
+    site.done(&words).await;
+    let (_hub, owner) = on(&then).await;
+    assert_eq!(people(&owner).await, ["ada", "before", "between"]);
     site.done(&["drill"]).await;
 }
 

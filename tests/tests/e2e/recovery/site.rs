@@ -104,9 +104,7 @@ impl Site {
 
     /// Makes a person of `acme`: an act that a restore has or has not.
     pub(super) async fn person(&self, name: &str) {
-        let body = json!({"username": name, "email": format!("{name}@acme.example"), "display_name": name,
-            "password": PASSWORD, "roles": ["member"]});
-        self.owner.post("/api/v2/users", body).await.expect(201);
+        person_by(&self.owner, name).await;
     }
 
     /// Stops the hub in good order.
@@ -206,6 +204,13 @@ pub(super) async fn on(data: &Path) -> (Hub, Actor) {
     let hub = start(Setting::default(), data).await;
     let owner = Actor::anonymous(&hub).signed_in("acme", "ada").await;
     (hub, owner)
+}
+
+/// One more person in the owner's tenant.
+pub(super) async fn person_by(owner: &Actor, name: &str) {
+    let body = json!({"username": name, "email": format!("{name}@acme.example"), "display_name": name,
+        "password": PASSWORD, "roles": ["member"]});
+    owner.post("/api/v2/users", body).await.expect(201);
 }
 
 /// The people of `acme`.
