@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
 # The place of the deployment runbook, watched by a real Prometheus with the shipped rules, which looks more often than it would.
-. "$(dirname "${BASH_SOURCE[0]}")/deployment-runbook.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/place.sh"
 
 shipped=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../../infrastructure/kubernetes/monitoring/prometheus")
 hubctl --token-file deploys.token key create prometheus --scope health.read --save metrics.key
