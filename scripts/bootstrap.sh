@@ -59,6 +59,7 @@ if [ "$want" != run ]; then
   need git git
   need shellcheck shellcheck
   need curl curl
+  need openssl openssl
   need jq jq
   need redis-server redis-server
   need haproxy haproxy
@@ -79,7 +80,6 @@ if [ "$want" = verify ]; then
   need python3 python3-venv
   need npm npm
   need java default-jre-headless
-  need openssl openssl
   need file file
   need buildah buildah
   # crun does not run everywhere; without iptables the containers have no network.

@@ -4,6 +4,7 @@
 TENANT=acme
 TOKEN=operator.token
 OWNER_TOKEN=owner.token
+DATA=$HUB_DATA_DIR
 OUT=$PWD/acme-leaves
 hubctl --token-file owner.token user create --username eve --email eve@acme.example --password-file owner-password.txt --role member
 hubctl --token-file owner.token key create collector --scope events.ingest --save collector.key
