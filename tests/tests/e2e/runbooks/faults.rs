@@ -107,7 +107,7 @@ async fn a_block_that_cannot_run_here_says_why_and_is_counted() {
 #[tokio::test]
 async fn a_sandbox_is_empty_and_leaves_nothing() {
     let desk = Desk::with("").at("http://127.0.0.1:9", "shk_secret");
-    let script = "env | grep -c '^HUB_' || echo none; setsid sleep 31536007 >/dev/null 2>&1 & echo \"in $PWD\"; command -v hubctl security-hub";
+    let script = "env | grep -c '^HUB_' || echo none; setsid sleep 31536007 >/dev/null 2>&1 & echo \"in $PWD\"; command -v security-hub";
     let steps = format!(
         "## 1. Look\n\n{}",
         block(script, "exit 0, says `none` and `in /`")
