@@ -120,6 +120,7 @@ fn the_three_do_the_same_in_the_same_order() {
         "verify-pipelines",
         "verify-terraform",
         "verify-kubernetes",
+        "verify-patroni",
         "image",
         "verify-image",
         "scripts/ci/images.sh save",

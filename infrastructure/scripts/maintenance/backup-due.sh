@@ -12,6 +12,8 @@ tell=()
 metrics=()
 [ -z "${BACKUP_METRICS:-}" ] || metrics=(--metrics "$BACKUP_METRICS")
 
+hubctl() { command "${HUBCTL:-hubctl}" "$@"; }
+
 failed=0
 hubctl "${tell[@]}" backup run --due || failed=1
 # Only after a backup that went well: what is old may be all there is.

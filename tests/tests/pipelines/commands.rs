@@ -245,6 +245,14 @@ impl Known<'_> {
             !word.starts_with('-') && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
         };
         let mut call = Vec::new();
+        // What every command understands may stand before its name.
+        while let Some(option) =
+            words.next_if(|word| ["--json", "--url", "--token-file"].contains(word))
+        {
+            if option != "--json" {
+                words.next();
+            }
+        }
         while let Some(word) = words.next_if(is_word) {
             call.push(word);
         }
@@ -332,7 +340,7 @@ fn every_command_that_people_are_told_exists() {
     let mut known = Known { verbs, help };
     // It notices.
     let planted = "Call `make no-such`, `make verify-{kubernetes,nothing}`, `scripts/no-such.sh`, `scripts/ci/images.sh eat`, \
-                   `hubctl migrate run`, `hubctl deploy --release DIR --no-such`; not `make check` or `scripts/ci`.";
+                   `hubctl migrate run`, `hubctl --token-file FILE deploy --release DIR --no-such`; not `make check` or `scripts/ci`.";
     let seen: Vec<String> = commands(planted, true)
         .iter()
         .flat_map(|command| known.missing(command, &root()))

@@ -81,11 +81,51 @@ fn what_passes_on_passes_everything_on() {
     }
     own.sort();
     let tested = [
-        "alert-setup.sh",
-        "dashboard-import.sh",
-        "setup-monitoring.sh",
+        "maintenance/backup-due.sh",
+        "monitoring/alert-setup.sh",
+        "monitoring/dashboard-import.sh",
+        "monitoring/setup-monitoring.sh",
     ];
-    assert_eq!(own, tested.map(|name| format!("monitoring/{name}")));
+    assert_eq!(own, tested);
+}
+
+/// What a timer calls: nothing old goes unless the backup went well, and whatever fails is the timer's failure.
+#[test]
+fn a_timers_backup_prunes_only_after_a_good_one_and_tells_of_each_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hubctl, seen) = (folder.path().join("hubctl"), folder.path().join("seen"));
+    runnable(
+        &hubctl,
+        "#!/bin/sh\necho \"$*\" >>\"$SEEN\"\ncase \"$*\" in *\"$FAILS\"*) exit 1 ;; esac\n",
+    );
+    let due = |fails: &str| {
+        let mut command = Command::new(script("maintenance/backup-due.sh"));
+        command
+            .env("HUBCTL", &hubctl)
+            .env("SEEN", &seen)
+            .env("FAILS", fails)
+            .env("HUB_TOKEN_FILE", "/key")
+            .env("BACKUP_METRICS", "/metrics.prom");
+        let good = command.status().unwrap().success();
+        let told = std::fs::read_to_string(&seen).unwrap();
+        std::fs::remove_file(&seen).unwrap();
+        (good, told)
+    };
+    let [run, prune, schedule] = [
+        "--token-file /key backup run --due\n",
+        "backup prune\n",
+        "--token-file /key backup schedule --metrics /metrics.prom\n",
+    ];
+    assert_eq!(due("nothing"), (true, format!("{run}{prune}{schedule}")));
+    assert_eq!(due("backup run"), (false, format!("{run}{schedule}")));
+    assert_eq!(
+        due("backup prune"),
+        (false, format!("{run}{prune}{schedule}"))
+    );
+    assert_eq!(
+        due("backup schedule"),
+        (false, format!("{run}{prune}{schedule}"))
+    );
 }
 
 fn run(command: &mut Command) -> (bool, String) {

@@ -57,7 +57,7 @@ fn what_makes_no_sense_is_said_with_its_line() {
         (
             "do: drop_table",
             "do: drop_everything",
-            0,
+            10,
             "unknown variant",
         ),
         (

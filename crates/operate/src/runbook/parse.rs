@@ -342,13 +342,18 @@ impl Reader {
             Then::Checks | Then::RollBack | Then::GoOn | Then::Stop => None,
         };
         for section in sections {
-            let choices = section.items.iter().flat_map(|item| match &item.what {
-                What::Decision { choices, .. } => choices.as_slice(),
-                _ => &[],
+            let choices = section.items.iter().flat_map(|item| {
+                let choices = match &item.what {
+                    What::Decision { choices, .. } => choices.as_slice(),
+                    _ => &[],
+                };
+                choices.iter().map(|choice| (item.line, choice.then))
             });
-            let leads = choices.map(|choice| choice.then).chain([section.then]);
-            for what in leads.filter_map(|then| lost(then, section.kind)) {
-                self.fault(section.line, what);
+            let leads = choices.chain([(section.line, section.then)]);
+            for (line, then) in leads {
+                if let Some(what) = lost(then, section.kind) {
+                    self.fault(line, what);
+                }
             }
         }
     }

@@ -72,6 +72,8 @@ fn tokens(script: &str) -> Vec<Token> {
     let mut word = String::new();
     let mut begun = false;
     let mut quote: Option<char> = None;
+    // Quotes that a parenthesis stands in.
+    let mut around = Vec::new();
     let mut skip_target = false;
     let mut characters = script.chars().peekable();
     let finish = |word: &mut String, begun: &mut bool, skip: &mut bool, to: &mut Vec<Token>| {
@@ -88,6 +90,7 @@ fn tokens(script: &str) -> Vec<Token> {
                 characters.next();
                 finish(&mut word, &mut begun, &mut skip_target, &mut tokens);
                 tokens.push(Token::End);
+                around.push(quote);
                 quote = None;
             }
             (Some(_), _) => word.push(c),
@@ -120,6 +123,13 @@ fn tokens(script: &str) -> Vec<Token> {
                 finish(&mut word, &mut begun, &mut skip_target, &mut tokens);
                 skip_target = false;
                 tokens.push(Token::End);
+                match c {
+                    '(' => around.push(None),
+                    ')' => quote = around.pop().flatten(),
+                    _ => {}
+                }
+                // What goes on in quotes is a word of its own.
+                begun = quote.is_some();
             }
             (None, _) if c.is_whitespace() => {
                 finish(&mut word, &mut begun, &mut skip_target, &mut tokens);

@@ -167,8 +167,10 @@ fn misspelt(words: &[String]) -> Option<String> {
             | ErrorKind::MissingSubcommand
             | ErrorKind::MissingRequiredArgument
             | ErrorKind::ArgumentConflict
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Some("it requires a subcommand".to_owned());
+    }
     let said = error.to_string();
     let said: Vec<&str> = said
         .lines()

@@ -219,7 +219,7 @@ pub(super) async fn prepare(tx: &mut Tx, schema: &str) -> Result<(), Error> {
          create temp table decision (tbl text, key text, what text, primary key (tbl, key)) on commit drop;
          create temp table pick (tbl text, key text, label text, how text, by_name boolean, why text) on commit drop;
          insert into since
-         select a.operation, coalesce(a.body::jsonb #>> '{{user,uid}}', a.body::jsonb #>> '{{resource,uid}}')
+         select a.operation, coalesce(a.body::jsonb #>> '{{body,user,uid}}', a.body::jsonb #>> '{{body,resource,uid}}')
          from (select id, operation, body from public.ledger_entry where tenant_id = '{tenant}'
                  and idx >= coalesce((select size from {schema}.ledger_head), 0)
                union all select id, operation, body from public.ledger_outbox where tenant_id = '{tenant}') a
