@@ -216,6 +216,11 @@ impl Hub {
             .clone()
     }
 
+    /// Its log, for whoever lives on without it.
+    pub fn log_handle(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -79,7 +79,7 @@ async fn killed_at(site: &Site, arguments: &[&str], cut: Cut) {
 }
 
 async fn settled(site: &Site, words: &str) {
-    let load = Load::start(&site.hubs, 4, 0).await;
+    let load = Load::start(&site.hubs, 4, 60).await;
     let stage = site.stage(THING).unwrap();
     assert_eq!(stage, words);
     load.stop().await.expect_none_failed();
@@ -94,7 +94,7 @@ async fn killed_in_every_step_it_goes_on() {
     let site = site().await;
     for cut in CUTS {
         let former = site.ring("access-token")[0].clone();
-        let load = Load::start(&site.hubs, 4, 0).await;
+        let load = Load::start(&site.hubs, 4, 60).await;
         killed_at(&site, &["rotate", THING], cut).await;
         let told = site.told(&["rotate", THING]).await;
         load.stop().await.expect_none_failed();
@@ -120,7 +120,7 @@ async fn killed_in_every_step_it_goes_back() {
     let site = site().await;
     for cut in CUTS {
         let former = site.ring("access-token")[0].clone();
-        let load = Load::start(&site.hubs, 4, 0).await;
+        let load = Load::start(&site.hubs, 4, 60).await;
         killed_at(&site, &["rotate", THING], cut).await;
         let words = site.told(&["undo", THING]).await;
         load.stop().await.expect_none_failed();

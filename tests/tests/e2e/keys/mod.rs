@@ -16,7 +16,7 @@ async fn the_token_signing_key_is_exchanged_under_load_and_nobody_notices() {
     let mut site = Site::new().await;
     let former = site.ring("access-token")[0].clone();
     let (old, everywhere) = (site.operator.clone(), Actor::anonymous(&site.hubs[1]));
-    let load = Load::start(&site.hubs, 24, 0).await;
+    let load = Load::start(&site.hubs, 24, 200).await;
     crate::world::until("work before the exchange", || async {
         (load.done() > 200).then_some(())
     })

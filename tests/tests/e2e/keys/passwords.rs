@@ -31,7 +31,7 @@ async fn the_databases_password_is_exchanged_under_load_and_nobody_notices() {
     let site = Site::on(urls, folder, more, |setting| setting).await;
     let mut url = database.url_app.clone();
     for login in ["hub_app_a", "hub_app_b", "hub_app_a"] {
-        let load = Load::start(&site.hubs, 8, 0).await;
+        let load = Load::start(&site.hubs, 8, 80).await;
         let told = site.told(&["rotate", "database"]).await;
         assert_eq!(told["in_use"], login);
         assert!(
@@ -44,7 +44,7 @@ async fn the_databases_password_is_exchanged_under_load_and_nobody_notices() {
         report.expect_none_failed();
         assert!(report.requests > 50, "{report:?}");
         database.end_sessions().await.unwrap();
-        let load = Load::start(&site.hubs, 4, 0).await;
+        let load = Load::start(&site.hubs, 4, 60).await;
         until("new sessions", async || (load.done() > 50).then_some(())).await;
         load.stop().await.expect_none_failed();
         assert_eq!(database.logins().await.unwrap(), [login]);
@@ -69,7 +69,7 @@ async fn the_databases_password_goes_back() {
     let more = "[database]\nurl_file = \"database-url\"\nowner_url_file = \"owner-url\"\n";
     let folder = tempfile::tempdir().unwrap();
     let site = Site::on(urls, folder, more, |setting| setting).await;
-    let load = Load::start(&site.hubs, 4, 0).await;
+    let load = Load::start(&site.hubs, 4, 60).await;
     site.told(&["rotate", "database"]).await;
     let fresh = std::fs::read_to_string(site.at("database-url")).unwrap();
     let told = site.told(&["undo", "database"]).await;

@@ -183,6 +183,7 @@ pub(super) struct Load {
     failures: Arc<Mutex<Vec<String>>>,
     workers: JoinSet<()>,
     began: Instant,
+    logs: Vec<Arc<Mutex<String>>>,
 }
 
 #[derive(Debug)]
@@ -190,6 +191,8 @@ pub(super) struct Report {
     pub(super) requests: u64,
     pub(super) per_second: f64,
     pub(super) failures: Vec<String>,
+    /// What the hubs said of what they could not do.
+    said: Vec<String>,
 }
 
 impl Report {
@@ -199,8 +202,9 @@ impl Report {
         let count = self.failures.len();
         assert!(
             count == 0,
-            "{count} of {} failed: {shown:#?}",
-            self.requests
+            "{count} of {} failed: {shown:#?}; the hubs said {:#?}",
+            self.requests,
+            self.said
         );
     }
 }
@@ -209,7 +213,8 @@ impl Report {
 const BETWEEN: usize = 10;
 
 impl Load {
-    /// `rate`: requests a second of all workers together, at most; 0 is as many as are answered.
+    /// `rate`: requests a second of all workers together, at most. As many as are answered would be a test of how long a
+    /// machine at its limits takes to open a connection (`make bench-keys` measures under that load).
     pub(super) async fn start(hubs: &[Hub], workers: usize, rate: u64) -> Self {
         let (stop, done) = (
             Arc::new(AtomicBool::new(false)),
@@ -217,10 +222,7 @@ impl Load {
         );
         let failures: Arc<Mutex<Vec<String>>> = Arc::default();
         let actors: Vec<Actor> = hubs.iter().map(Actor::anonymous).collect();
-        let pause = match rate {
-            0 => Duration::ZERO,
-            rate => Duration::from_secs(workers as u64) / u32::try_from(rate).unwrap(),
-        };
+        let pause = Duration::from_secs(workers as u64) / u32::try_from(rate).unwrap();
         let mut set = JoinSet::new();
         for worker in 0..workers {
             let login = actors[worker % actors.len()]
@@ -253,7 +255,7 @@ impl Load {
                         let text = format!("{} {}", answer.status, answer.body);
                         failures.lock().unwrap().push(text);
                     }
-                    next += pause;
+                    next = (next + pause).max(Instant::now());
                     tokio::time::sleep_until(next.into()).await;
                 }
             });
@@ -264,6 +266,7 @@ impl Load {
             failures,
             workers: set,
             began: Instant::now(),
+            logs: hubs.iter().map(Hub::log_handle).collect(),
         }
     }
 
@@ -278,7 +281,16 @@ impl Load {
             ended.unwrap();
         }
         let requests = self.done();
+        let mut said = Vec::new();
+        for log in &self.logs {
+            let log = log.lock().unwrap();
+            let faults = log
+                .lines()
+                .filter(|line| !line.contains(r#""level":"INFO""#));
+            said.extend(faults.take(20).map(str::to_owned));
+        }
         Report {
+            said,
             requests,
             per_second: requests as f64 / self.began.elapsed().as_secs_f64(),
             failures: self.failures.lock().unwrap().clone(),

@@ -104,7 +104,7 @@ async fn a_certificate_is_exchanged_under_load_and_a_bad_one_never_served() {
     }
     site.refused(&["rotate", "tls"], 2).await;
 
-    let load = Load::start(&site.hubs, 4, 0).await;
+    let load = Load::start(&site.hubs, 4, 60).await;
     let (cert, key) = (path("good.pem"), path("good.key"));
     site.told(&["rotate", "tls", "--cert", &cert, "--key", &key])
         .await;
