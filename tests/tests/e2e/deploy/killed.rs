@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -63,16 +63,24 @@ fn begin(site: &Site, arguments: &[&str]) -> Child {
 async fn killed_when(site: &Site, arguments: &[&str], is_there: impl Fn(&Value) -> bool) {
     let _halt = Halt::before_the_history(site, arguments[0] == "rollback");
     let mut child = begin(site, arguments);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         assert_eq!(
             child.try_wait().unwrap(),
             None,
             "{arguments:?} ended before"
         );
-        if under_way(site).is_some_and(|journey| is_there(&journey)) {
+        let journey = under_way(site);
+        if journey.as_ref().is_some_and(&is_there) {
             child.kill().unwrap();
             child.wait().unwrap();
             return;
+        }
+        // It stays at the history, whichever way it went.
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{arguments:?} went another way: {journey:#?}");
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -107,7 +107,10 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
 
 /// A bad release takes itself back, for the reason that it is bad for, and nobody notices.
 async fn takes_itself_back(fault: &str, why: &[&str]) {
-    let site = Site::new().await;
+    takes_itself_back_at(Site::new().await, fault, why).await;
+}
+
+async fn takes_itself_back_at(site: Site, fault: &str, why: &[&str]) {
     let token = site.begin().await;
     let bad = site.faulty(fault);
     let load = site.load(&token);
@@ -143,7 +146,13 @@ async fn a_release_that_fails_two_in_a_hundred_takes_itself_back_whole_machine()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_release_takes_itself_back_whole_machine() {
-    takes_itself_back("slow 300", &["the 95th percentile of its answers"]).await;
+    let site = Site::new().await;
+    let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
+    // Elsewhere a machine that stops for a moment is no fault of the release.
+    let strict = config.replace("slack = \"600ms\"", "slack = \"150ms\"");
+    assert_ne!(strict, config);
+    std::fs::write(site.at("deploy.toml"), strict).unwrap();
+    takes_itself_back_at(site, "slow 300", &["the 95th percentile of its answers"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

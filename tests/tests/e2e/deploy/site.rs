@@ -29,7 +29,7 @@ look = "200ms"
 [policy.tolerance]
 fewest_requests = 20
 patience = 3
-slack = "150ms"
+slack = "600ms"
 "#;
 
 pub(super) struct Site {

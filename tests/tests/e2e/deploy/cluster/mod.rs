@@ -159,7 +159,8 @@ impl World {
             at("deploy.toml"),
             format!(
                 "[kubernetes]\nkubeconfig = 'kubeconfig'\nstate = 'state'\nreplicas = {PODS}\n\
-                 [policy]\nsteps = [25, 100]\nstep = '3s'\nbake = '3s'\nready = '30s'\ndrain = '3s'\nlook = '200ms'\n"
+                 [policy]\nsteps = [25, 100]\nstep = '3s'\nbake = '3s'\nready = '30s'\ndrain = '3s'\nlook = '200ms'\n\
+                 [policy.tolerance]\nslack = '600ms'\n"
             ),
         )
         .unwrap();
