@@ -4,8 +4,8 @@
   "use strict";
   const byId = (id) => document.getElementById(id);
 
-  // Keys: g then n / i / l go to Now, Incidents, Ledger; / goes to the search field.
-  const places = { n: "/console/now", i: "/console/incidents", l: "/console/ledger" };
+  // Keys: g then n / i / r / l go to Now, Incidents, Runbooks, Ledger; / goes to the search field.
+  const places = { n: "/console/now", i: "/console/incidents", r: "/console/runbooks", l: "/console/ledger" };
   let went = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hub_base::{ErrorKind, HoldId, Timestamp};
+use hub_base::{ErrorKind, HoldId, OperationId, Timestamp};
 
 /// The room's faults.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,11 @@ pub enum Error {
     NeverRan(String),
     #[error("the configuration says nothing of it: [{0}] is missing")]
     Unconfigured(&'static str),
+    /// Why the run does not take what was said to it.
+    #[error("{0}")]
+    Untimely(String),
+    #[error("there is no run {0}")]
+    UnknownRun(OperationId),
     #[error("there is no hold {0}")]
     UnknownHold(HoldId),
     #[error("{0} is missing")]
@@ -121,9 +126,10 @@ impl Error {
             | Self::Unissued
             | Self::Scenarios(_)
             | Self::Decided(_) => ErrorKind::Invalid,
-            Self::Lost(_) | Self::UnknownHold(_) | Self::UnknownScenario { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::Lost(_)
+            | Self::UnknownHold(_)
+            | Self::UnknownRun(_)
+            | Self::UnknownScenario { .. } => ErrorKind::NotFound,
             Self::Held(_)
             | Self::Unfinished(..)
             | Self::Stuck(..)
@@ -133,6 +139,7 @@ impl Error {
             | Self::TakenOver(_)
             | Self::TooEarly(_)
             | Self::Backup(_)
+            | Self::Untimely(_)
             | Self::Pair(_) => ErrorKind::Conflict,
             Self::Unsettled(_)
             | Self::Balancer { .. }

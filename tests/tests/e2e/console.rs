@@ -148,6 +148,7 @@ async fn every_page_is_accessible_in_both_themes_wide_and_narrow() {
         "/console/now",
         "/console/incidents",
         &one,
+        "/console/runbooks",
         "/console/ledger",
         "/console/ledger/0",
     ] {
@@ -170,6 +171,9 @@ async fn the_console_is_closed_to_strangers_and_to_other_sites() {
         "/console/incidents",
         "/console/ledger",
         "/console/ledger/0",
+        "/console/runbooks",
+        "/console/runbooks/01a208fa-8fce-7565-bc38-c1fdcf663a0d",
+        "/console/runbooks/01a208fa-8fce-7565-bc38-c1fdcf663a0d/live",
         "/console/live",
     ] {
         let answer = http

@@ -19,6 +19,7 @@ mod locations;
 mod me;
 mod openapi;
 mod operations;
+mod runs;
 mod sessions;
 pub(crate) mod sign_in;
 mod table;
@@ -66,6 +67,7 @@ fn assemble(app: &App) -> (Router<App>, Arc<str>) {
     evaluation::routes(&mut api);
     locations::routes(&mut api);
     operations::routes(&mut api);
+    runs::routes(&mut api);
     holds::routes(&mut api);
     cleanup::routes(&mut api);
     events::routes(&mut api);

@@ -56,7 +56,7 @@ fn sign_in_first(request: &Request) -> Response {
     let wanted = request.uri().path();
     let back = if request.method() == Method::GET
         && wanted.starts_with("/console/")
-        && wanted != "/console/live"
+        && !wanted.ends_with("/live")
     {
         format!("/console/sign-in?next={wanted}")
     } else {

@@ -10,6 +10,7 @@ mod ledger;
 mod live;
 mod now;
 mod page;
+mod runbooks;
 mod view;
 
 use axum::Router;
@@ -59,6 +60,7 @@ pub(crate) fn router(app: App) -> Router<App> {
             "/console/incidents/{id}/actions/{action}/release",
             guarded(&app, Action::IncidentsRespond, post(incidents::release)),
         )
+        .merge(runs(&app))
         .route(
             "/console/ledger",
             page_of(&app, Action::LedgerRead, ledger::list),
@@ -66,6 +68,25 @@ pub(crate) fn router(app: App) -> Router<App> {
         .route(
             "/console/ledger/{index}",
             page_of(&app, Action::LedgerRead, ledger::entry),
+        )
+}
+
+fn runs(app: &App) -> Router<App> {
+    let (see, say) = (Action::OperationsRead, Action::OperationsRecord);
+    Router::new()
+        .route("/console/runbooks", page_of(app, see, runbooks::list))
+        .route("/console/runbooks/{id}", page_of(app, see, runbooks::show))
+        .route(
+            "/console/runbooks/{id}/live",
+            page_of(app, see, runbooks::live),
+        )
+        .route(
+            "/console/runbooks/{id}/answers",
+            guarded(app, say, post(runbooks::answer)),
+        )
+        .route(
+            "/console/runbooks/{id}/notes",
+            guarded(app, say, post(runbooks::note)),
         )
 }
 

@@ -26,16 +26,18 @@ pub(crate) struct Who {
 pub(crate) enum Place {
     Now,
     Incidents,
+    Runbooks,
     Ledger,
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Now, Self::Incidents, Self::Ledger];
+    const ALL: [Self; 4] = [Self::Now, Self::Incidents, Self::Runbooks, Self::Ledger];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Now => "Now",
             Self::Incidents => "Incidents",
+            Self::Runbooks => "Runbooks",
             Self::Ledger => "Ledger",
         }
     }
@@ -44,6 +46,7 @@ impl Place {
         match self {
             Self::Now => "/console/now",
             Self::Incidents => "/console/incidents",
+            Self::Runbooks => "/console/runbooks",
             Self::Ledger => "/console/ledger",
         }
     }

@@ -88,6 +88,9 @@ pub async fn record(cx: &Cx, record: &Record) -> Result<bool, Error> {
     if !repo::insert(&mut tx, record).await? {
         return Ok(false);
     }
+    if record.kind == "runbook" {
+        crate::runbook::shared::ended(&mut tx, record).await?;
+    }
     for step in &record.steps {
         tx.record(act("operation.step", record, Some(step))).await?;
     }

@@ -62,6 +62,9 @@ pub enum What {
     /// Somebody has something to say.
     Noted {
         text: String,
+        /// The number of the note, if it was written in the console.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        console: Option<u32>,
     },
     /// It took longer than its limit.
     Overdue,

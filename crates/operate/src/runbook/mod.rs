@@ -13,6 +13,7 @@ mod kept;
 mod parse;
 mod report;
 mod run;
+pub mod shared;
 mod shell;
 mod stands;
 mod tell;
@@ -26,6 +27,7 @@ pub use report::{Report, Reported, Summary, report, runs};
 pub use run::{Close, Run, Start};
 pub use shell::{calls, syntax};
 pub use stands::{At, Now};
+pub use tell::Told;
 
 /// A fault in a runbook, at a line of its file (from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]

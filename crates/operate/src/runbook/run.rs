@@ -1,16 +1,19 @@
 //! A run: what may be done now and what was done, written down before and after.
 
 mod answer;
+mod company;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hub_base::{Clock, OperationId, Timestamp};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::block::{self, Heard, Job, Ran, Variables};
 use super::journal::{Ended, Folder, How, Line, What as Event};
 use super::stands::{At, Now, stands};
+use super::tell::Told;
 use super::{Expect, Item, Runbook, Section, What};
 use crate::error::Error;
 
@@ -51,6 +54,8 @@ pub struct Run {
     variables: Variables,
     pub(super) lines: Vec<Line>,
     clock: Arc<dyn Clock>,
+    /// Who is told each line.
+    listener: Option<UnboundedSender<Told>>,
 }
 
 impl Run {
@@ -86,6 +91,7 @@ impl Run {
             variables: Variables::new(),
             lines: Vec::new(),
             clock,
+            listener: None,
             book,
         };
         let begun = Event::Begun {
@@ -134,6 +140,7 @@ impl Run {
             variables: folder.variables()?,
             lines,
             clock,
+            listener: None,
             folder,
         };
         if let Now::Over { outcome } = run.now() {
@@ -180,6 +187,10 @@ impl Run {
             what,
         };
         self.folder.write(&line)?;
+        if let Some(listener) = &self.listener {
+            // Whoever does not listen any more is not told.
+            let _gone = listener.send(Told::of(&self.folder, self.lines.len(), &line));
+        }
         self.lines.push(line);
         Ok(())
     }

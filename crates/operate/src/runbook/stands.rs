@@ -23,20 +23,26 @@ pub enum Now {
 
 /// Where a run stands after these lines.
 pub(super) fn stands(book: &Runbook, lines: &[Line]) -> Now {
+    place(book, lines).0
+}
+
+/// Where a run stands after these lines, and since which of them it is in that section: its items may come again later.
+pub(super) fn place(book: &Runbook, lines: &[Line]) -> (Now, usize) {
+    let mut entered = 0;
     let mut at = Some(At {
         section: 0,
         item: 0,
     });
     let mut before = None;
     let mut went_back = false;
-    for line in lines {
+    for (number, line) in lines.iter().enumerate() {
         match &line.what {
             Event::Closed { outcome, .. } => {
-                return Now::Over {
-                    outcome: outcome.clone(),
-                };
+                let outcome = outcome.clone();
+                return (Now::Over { outcome }, entered);
             }
             Event::WentBack { .. } => {
+                entered = number;
                 went_back = true;
                 before = None;
                 at = book.way_back().map(|section| At { section, item: 0 });
@@ -45,15 +51,19 @@ pub(super) fn stands(book: &Runbook, lines: &[Line]) -> Now {
                 before = None;
                 went_back |= led(book, ended) == Some(Then::RollBack);
                 at = after(book, ended);
+                if at.is_some_and(|at| at.item == 0) {
+                    entered = number;
+                }
             }
             Event::Ended(ended) => before = Some(ended.clone()),
             _ => {}
         }
     }
-    match at {
+    let now = match at {
         Some(at) => Now::Do { at, before },
         None => Now::Through { went_back },
-    }
+    };
+    (now, entered)
 }
 
 /// What comes after an item that ended well. The way back is gone only if somebody says so.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Run;
-use super::journal::{Ended, Line, What as Event};
+use super::journal::{Ended, Folder, Line, What as Event};
 use crate::operation::Entry;
 
 /// Characters of a block's output that go into the ledger: its end, which tells how it went.
@@ -14,6 +14,31 @@ const SAID: usize = 1900;
 const MOST: usize = 190;
 /// Beginnings of secrets that our own programs print; what follows one is left out of what is told.
 const SECRETS: &[&str] = &["shk_", "she_", "AGE-SECRET-KEY-", "eyJ"];
+
+/// A line as everybody is told it while the run goes on: with the end of what a command said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its place in the journal, from 0.
+    pub number: u32,
+    pub line: Line,
+    pub output: Option<String>,
+}
+
+impl Told {
+    pub(super) fn of(folder: &Folder, number: usize, line: &Line) -> Self {
+        let output = match &line.what {
+            Event::Ended(Ended {
+                sha256: Some(_), ..
+            }) => folder.output(number).ok().map(|output| told(&output)),
+            _ => None,
+        };
+        Self {
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            line: line.clone(),
+            output,
+        }
+    }
+}
 
 /// Everything that was done; of too much the newest.
 pub(super) fn entries(run: &Run) -> Vec<Entry> {
@@ -45,7 +70,7 @@ fn entry(run: &Run, number: usize, line: &Line) -> Option<Entry> {
         Event::Given { name, value } => {
             plain("given", format!("{name} is {value}"), json!({"by": by}))
         }
-        Event::Noted { text } => plain("note", format!("{by}: {text}"), json!({"by": by})),
+        Event::Noted { text, .. } => plain("note", format!("{by}: {text}"), json!({"by": by})),
         Event::WentBack { why } => plain("go back", why.clone(), json!({"by": by})),
         Event::Overdue => plain("overdue", "longer than its limit".to_owned(), json!({})),
         Event::Started { .. } | Event::Closed { .. } => return None,

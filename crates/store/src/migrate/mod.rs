@@ -80,6 +80,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_operations" LosesData;
     8 "0008_operation_kinds" KeepsData;
     9 "0009_legal_hold" LosesData;
+    10 "0010_runbook_runs" LosesData;
 };
 
 /// Applies what is missing; returns the names applied. Safe to call from many replicas at once.

@@ -144,7 +144,7 @@ async fn a_changed_past_and_a_newer_database_are_refused() {
             fault,
             Error::Ahead {
                 found: 99,
-                known: 9
+                known: 10
             }
         ),
         "{fault}"

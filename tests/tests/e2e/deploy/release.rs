@@ -115,7 +115,7 @@ async fn a_rollback_returns_to_any_kept_release_whole_machine() {
 async fn a_plan_names_the_migrations_to_come_and_holds_what_is_not_linted() {
     let site = Site::new().await;
     add(&site, "[gates]\nmigrations = true\n");
-    // The database is two migrations behind, as before a release that brings them.
+    // The database is some migrations behind, as before a release that brings them.
     site.take_back("7");
     let plan = async |dir: &Path| {
         let arguments = ["deploy", "--dry-run", "--release", dir.to_str().unwrap()];
@@ -131,26 +131,34 @@ async fn a_plan_names_the_migrations_to_come_and_holds_what_is_not_linted() {
     assert_eq!((code, holds), (1, json!(false)), "{said}");
     assert_eq!(
         said,
-        "2 to come: 0008_operation_kinds, 0009_legal_hold; the release has no linter's report"
+        "3 to come: 0008_operation_kinds, 0009_legal_hold, 0010_runbook_runs; the release has no linter's report"
     );
     for (name, migrations, faults, wanted, words) in [
         (
             "1.0.1",
-            json!(["0008_operation_kinds", "0009_legal_hold"]),
+            json!([
+                "0008_operation_kinds",
+                "0009_legal_hold",
+                "0010_runbook_runs"
+            ]),
             json!([]),
             0,
-            "2 to come: 0008_operation_kinds, 0009_legal_hold; linted: all only expand",
+            "3 to come: 0008_operation_kinds, 0009_legal_hold, 0010_runbook_runs; linted: all only expand",
         ),
         (
             "1.0.2",
-            json!(["0001_foundation", "0009_legal_hold"]),
+            json!(["0001_foundation", "0009_legal_hold", "0010_runbook_runs"]),
             json!([]),
             1,
             "not linted: 0008_operation_kinds",
         ),
         (
             "1.0.3",
-            json!(["0008_operation_kinds", "0009_legal_hold"]),
+            json!([
+                "0008_operation_kinds",
+                "0009_legal_hold",
+                "0010_runbook_runs"
+            ]),
             json!(["0008_operation_kinds, line 1: BanDropTable"]),
             1,
             "BanDropTable",

@@ -259,10 +259,10 @@ async fn a_tenant_that_was_deleted_comes_back_with_its_ledger_from_a_backup_of_t
     }
     let mut site = Site::new().await;
     site.person("bob").await;
-    let back = include_str!("../../../../migrations/0009_legal_hold.down.sql");
+    let back = include_str!("../../../../migrations/0010_runbook_runs.down.sql");
     Site::sql(
         &site.data(),
-        &format!("{back}; delete from hub_migration where number >= 9"),
+        &format!("{back}; delete from hub_migration where number >= 10"),
     );
     first_backup(&site).await;
     let minute_before = Site::sql(&site.data(), NOW);
@@ -321,7 +321,7 @@ async fn a_tenant_that_was_deleted_comes_back_with_its_ledger_from_a_backup_of_t
     assert!(
         told["operation"]
             .to_string()
-            .contains("migrated: 0009_legal_hold"),
+            .contains("migrated: 0010_runbook_runs"),
         "{told}"
     );
     let merge = ["restore", "tenant", "merge", "--take", "missing"];

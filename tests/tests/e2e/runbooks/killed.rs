@@ -154,7 +154,9 @@ async fn a_lost_terminal_does_not_disturb_the_command() {
 #[tokio::test]
 async fn ctrl_c_ends_the_command_and_asks_what_now() {
     let desk = Desk::with(&waiting());
-    let child = begun(&desk).await;
+    let mut child = begun(&desk).await;
+    // The terminal stays open: what is tried is the key, not its end.
+    let open = child.stdin.take();
     signal(&child, Signal::SIGINT);
     until("the end of the long block", || async {
         let journal = std::fs::read_dir(desk.path("runbook-runs"))
@@ -170,6 +172,7 @@ async fn ctrl_c_ends_the_command_and_asks_what_now() {
         5,
         &["ada ended it", "Once more?", "somebody interrupted it"],
     );
+    drop(open);
     let (one, other) = (desk.begin(&["resume"], &[]), desk.begin(&["resume"], &[]));
     // One of them works in it; the other is told so.
     let (mut one, mut other) = (one, other);

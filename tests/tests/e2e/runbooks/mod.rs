@@ -1,5 +1,6 @@
 //! Runbooks that are gone through: decided, handed over, failed, taken back; and what is left of it in the ledger.
 
+mod console;
 mod desk;
 mod faults;
 mod killed;

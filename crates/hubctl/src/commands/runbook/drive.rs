@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::answers::{Answers, Next};
 use super::channel::Channel;
+use super::console::{Answered, Console, News, Turn};
 use super::say::{self, Said};
 use super::show::lasting;
 use crate::client::Client;
@@ -23,11 +24,30 @@ enum Sitting {
     Close(Close),
 }
 
+/// What is heard at a question.
+enum Heard {
+    Line(String),
+    /// Somebody answered in the console.
+    Answer(Answered),
+    /// Somebody wrote something down in the console.
+    Noted,
+    /// Nobody answers any more; why.
+    Nobody(String),
+}
+
+/// What is to be done with an item.
+enum Wanted {
+    Said(Said),
+    /// Somebody else has done or decided it.
+    Answered(Answered),
+}
+
 /// Somebody at a runbook.
 struct Desk<'a> {
     run: Run,
     answers: Answers,
     channel: Channel,
+    console: Console,
     output: &'a Output,
     signals: Signals,
     /// The section that was shown last.
@@ -71,7 +91,7 @@ impl End {
 
 /// Goes through it, until it is over or stops.
 pub(super) async fn whole(
-    run: Run,
+    mut run: Run,
     state: &Path,
     answers: Answers,
     channel: Channel,
@@ -79,10 +99,12 @@ pub(super) async fn whole(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let id = run.id();
+    let console = Console::open(&mut run, client);
     let mut desk = Desk {
         run,
         answers,
         channel,
+        console,
         output,
         signals: Signals::new()?,
         shown: None,
@@ -101,6 +123,8 @@ pub(super) async fn whole(
                 "\nStopped: {why}. Go on with `{}`.",
                 resume(state, id)
             ));
+            drop(desk.run);
+            desk.console.close().await;
             Exit::Interrupted
         }
         Sitting::Close(close) => desk.close(close, state, client).await?,
@@ -150,6 +174,9 @@ impl Desk<'_> {
         }
         loop {
             self.look_at_the_clock().await?;
+            if let Some(fault) = self.console.fault() {
+                self.output.note(&fault);
+            }
             let (at, before) = match self.run.now() {
                 Now::Do { at, before } => (at, before),
                 Now::Through { .. } | Now::Over { .. } => {
@@ -164,11 +191,19 @@ impl Desk<'_> {
             if let Some(why) = self.fill(at).await? {
                 return Ok(Sitting::Open(why));
             }
-            let said = match self.ask(&item, before.is_some()).await? {
-                Ok(said) => said,
+            let turn = Turn {
+                entered: self.run.entered(),
+                at,
+            };
+            let sitting = match self.ask(turn, &item, before.is_some()).await? {
+                Ok(Wanted::Said(said)) => self.did(turn, &item, said).await?,
+                Ok(Wanted::Answered(answer)) => {
+                    self.take(at, &item, &answer).await?;
+                    None
+                }
                 Err(why) => return Ok(Sitting::Open(why)),
             };
-            if let Some(sitting) = self.did(at, &item, said).await? {
+            if let Some(sitting) = sitting {
                 return Ok(sitting);
             }
         }
@@ -190,56 +225,114 @@ impl Desk<'_> {
     async fn fill(&mut self, at: At) -> Result<Option<String>, Failure> {
         while let Some((name, what)) = self.run.lacks(at) {
             self.output.prompt(&format!("{name} ({what}): "));
-            match self.line().await? {
-                Err(why) => return Ok(Some(format!("{name} is not given ({why})"))),
-                Ok(line) if line.is_empty() => {}
-                Ok(line) => self.run.give(&name, &line)?,
+            match self.heard(None).await? {
+                Heard::Nobody(why) => return Ok(Some(format!("{name} is not given ({why})"))),
+                Heard::Line(line) if !line.is_empty() => self.run.give(&name, &line)?,
+                Heard::Line(_) | Heard::Answer(_) | Heard::Noted => {}
             }
         }
         Ok(None)
     }
 
-    /// The next line, or why there is none.
-    async fn line(&mut self) -> Result<Result<String, String>, Failure> {
+    /// The next line, or what somebody answers in the console to `turn`; whoever speaks first.
+    async fn heard(&mut self, turn: Option<Turn>) -> Result<Heard, Failure> {
         loop {
             let limit = tokio::time::sleep(self.run.left());
             let is_late = self.run.is_known_overdue();
-            let next = tokio::select! {
-                next = self.answers.next() => next,
-                _ = self.signals.hang_up.recv() => Next::Nobody,
-                () = self.signals.end.comes() => return Ok(Err("somebody interrupted it".to_owned())),
-                () = limit, if !is_late => {
-                    self.look_at_the_clock().await?;
-                    continue;
+            tokio::select! {
+                // What was said here already was said before what comes from the console.
+                biased;
+                () = self.signals.end.comes() => {
+                    return Ok(Heard::Nobody("somebody interrupted it".to_owned()));
                 }
-            };
-            return Ok(match next {
-                Next::Line(line) => Ok(line),
-                Next::Nobody => Err("nobody answers".to_owned()),
-            });
+                _ = self.signals.hang_up.recv() => {
+                    return Ok(Heard::Nobody("nobody answers".to_owned()));
+                }
+                next = self.answers.next() => return Ok(match next {
+                    Next::Line(line) => Heard::Line(line),
+                    Next::Nobody => Heard::Nobody("nobody answers".to_owned()),
+                }),
+                news = self.console.hears(turn, self.run.notes_taken()) => match news {
+                    News::Answer(answer) => return Ok(Heard::Answer(answer)),
+                    News::Note { number, by, text } => {
+                        self.output.note(&format!("\n  {by} in the console: {text}"));
+                        self.run.in_name_of(&by, |run| run.note(&text, Some(number)))?;
+                        self.tell(&format!("{by}: {text}")).await;
+                        return Ok(Heard::Noted);
+                    }
+                },
+                () = limit, if !is_late => self.look_at_the_clock().await?,
+            }
         }
     }
 
     /// An answer to what is to be done, or why there is none.
-    async fn ask(&mut self, item: &Item, is_again: bool) -> Result<Result<Said, String>, Failure> {
+    async fn ask(
+        &mut self,
+        turn: Turn,
+        item: &Item,
+        is_again: bool,
+    ) -> Result<Result<Wanted, String>, Failure> {
         self.output.prompt(say::question(&item.what, is_again));
+        // A command is run here only.
+        let asked = Some(turn).filter(|_| !matches!(item.what, What::Command { .. }));
         loop {
-            let line = match self.line().await? {
-                Ok(line) => line,
-                Err(why) => return Ok(Err(why)),
+            let line = match self.heard(asked).await? {
+                Heard::Line(line) => line,
+                Heard::Answer(answer) => return Ok(Ok(Wanted::Answered(answer))),
+                Heard::Noted => {
+                    self.output.prompt(say::question(&item.what, is_again));
+                    continue;
+                }
+                Heard::Nobody(why) => return Ok(Err(why)),
             };
             let hint = match Said::parse(&line, &item.what) {
                 Said::Help => say::help(&item.what),
                 Said::Unclear(hint) => hint.to_owned(),
                 Said::Note(text) => {
-                    self.run.note(&text)?;
+                    self.run.note(&text, None)?;
                     self.tell(&text).await;
                     "written down".to_owned()
                 }
-                said => return Ok(Ok(said)),
+                said => return Ok(Ok(self.unless_answered(turn, item, said).await)),
             };
             self.output.note(&hint);
             self.output.prompt(say::question(&item.what, is_again));
+        }
+    }
+
+    /// What was said here, unless somebody in the console was first.
+    async fn unless_answered(&self, turn: Turn, item: &Item, said: Said) -> Wanted {
+        let choice = match (&item.what, &said) {
+            (What::Confirm { .. }, Said::Yes) => None,
+            (What::Decision { choices, .. }, Said::Choice(number)) => {
+                choices.get(*number).map(|choice| choice.label.as_str())
+            }
+            _ => return Wanted::Said(said),
+        };
+        match self.console.first(turn, choice, self.run.by()).await {
+            Some(answer) if answer.by != self.run.by() || answer.choice.as_deref() != choice => {
+                Wanted::Answered(answer)
+            }
+            _ => Wanted::Said(said),
+        }
+    }
+
+    /// Takes into the journal what somebody answered in the console.
+    async fn take(&mut self, at: At, item: &Item, answer: &Answered) -> Result<(), Failure> {
+        let word = answer.choice.as_deref().unwrap_or("done");
+        let said = format!("{} in the console: {word}", answer.by);
+        self.output
+            .note(&format!("\n  {}", self.output.verdict(true, &said)));
+        let number = match &item.what {
+            What::Decision { choices, .. } => choices
+                .iter()
+                .position(|choice| Some(&choice.label) == answer.choice.as_ref()),
+            _ => None,
+        };
+        match number {
+            Some(number) => self.decided(item, number, &answer.by).await,
+            None => self.person(at, How::Confirmed, "", &answer.by).await,
         }
     }
 
@@ -256,13 +349,19 @@ impl Desk<'_> {
     }
 
     /// Does what was said. `Some` if that ends the sitting.
-    async fn did(&mut self, at: At, item: &Item, said: Said) -> Result<Option<Sitting>, Failure> {
+    async fn did(
+        &mut self,
+        turn: Turn,
+        item: &Item,
+        said: Said,
+    ) -> Result<Option<Sitting>, Failure> {
+        let (at, by) = (turn.at, self.run.by().to_owned());
         match said {
             Said::Yes if matches!(item.what, What::Command { .. }) => return self.command().await,
-            Said::Yes => self.person(at, How::Confirmed, "").await?,
-            Said::Hand(how) => self.person(at, How::ByHand, &how).await?,
-            Said::Skip(why) => self.person(at, How::Skipped, &why).await?,
-            Said::Choice(number) => self.decided(item, number).await?,
+            Said::Yes => self.person(at, How::Confirmed, "", &by).await?,
+            Said::Hand(how) => self.person(at, How::ByHand, &how, &by).await?,
+            Said::Skip(why) => self.person(at, How::Skipped, &why, &by).await?,
+            Said::Choice(number) => self.decided(item, number, &by).await?,
             Said::Back(why) => {
                 if let Err(error) = self.run.go_back(&why) {
                     self.output.note(&error.to_string());
@@ -339,8 +438,8 @@ impl Desk<'_> {
         }
     }
 
-    async fn person(&mut self, at: At, how: How, said: &str) -> Result<(), Failure> {
-        let ended = self.run.person(how, said)?;
+    async fn person(&mut self, at: At, how: How, said: &str, by: &str) -> Result<(), Failure> {
+        let ended = self.run.in_name_of(by, |run| run.person(how, said))?;
         if how != How::Confirmed {
             let words = format!("{} {}", self.label(at.section, at.item), ended.words());
             self.tell(&words).await;
@@ -349,8 +448,8 @@ impl Desk<'_> {
         Ok(())
     }
 
-    async fn decided(&mut self, item: &Item, number: usize) -> Result<(), Failure> {
-        let then = self.run.decide(number)?;
+    async fn decided(&mut self, item: &Item, number: usize, by: &str) -> Result<(), Failure> {
+        let then = self.run.in_name_of(by, |run| run.decide(number))?;
         if let What::Decision { question, choices } = &item.what
             && let Some(choice) = choices.get(number)
         {
@@ -369,6 +468,7 @@ impl Desk<'_> {
         let Self {
             run,
             channel,
+            console,
             output,
             ..
         } = self;
@@ -384,6 +484,7 @@ impl Desk<'_> {
             .tell(&run, &format!("{outcome}{why} after {took}"), output)
             .await;
         let record = run.close(close)?;
+        console.close().await;
         let why = record
             .why
             .as_ref()

@@ -3,6 +3,7 @@
 mod answers;
 mod channel;
 mod check;
+mod console;
 mod drive;
 mod say;
 mod show;

@@ -59,13 +59,14 @@ impl Run {
         self.write(Event::Handed { to: to.to_owned() })
     }
 
-    /// Somebody has something to say that belongs to the record.
+    /// Somebody has something to say that belongs to the record; in the console it has a number.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn note(&mut self, text: &str) -> Result<(), Error> {
+    pub fn note(&mut self, text: &str, console: Option<u32>) -> Result<(), Error> {
         self.write(Event::Noted {
             text: text.to_owned(),
+            console,
         })
     }
 

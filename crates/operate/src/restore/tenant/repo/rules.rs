@@ -117,7 +117,9 @@ pub(in crate::restore::tenant) fn of(table: &str) -> Option<Rule> {
             add("set back, work would be done and numbers given twice")
         }
         "finding" | "incident_timeline" | "incident_finding" | "evidence" | "operation"
-        | "address_block" => add(SETTLED),
+        | "address_block" | "runbook_run" | "runbook_line" | "runbook_answer" | "runbook_note" => {
+            add(SETTLED)
+        }
         "legal_hold" => add("a hold that was released stays released"),
         "response_action" => ACTION,
         "notification" => NOTICE,

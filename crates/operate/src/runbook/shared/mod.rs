@@ -1,0 +1,419 @@
+//! A run as the hub has it while it goes on: the lines of its journal as the one who leads it tells them, and what others say to it.
+//!
+//! The journal decides; the hub never runs ahead of it. An answer is taken once: who is first counts, at the terminal or elsewhere,
+//! and the one who leads takes it into the journal when its turn comes.
+
+mod answers;
+mod picture;
+mod repo;
+
+use hub_base::{OperationId, Timestamp};
+use hub_events::{Act, Class, Outcome, Subject};
+use hub_store::{Cx, Tx};
+use sha2::{Digest as _, Sha256};
+
+pub use self::answers::{answer, note};
+pub use self::picture::{Done, ItemPicture, Picture, SectionPicture, State};
+use super::Runbook;
+use super::journal::{Line, What as Event};
+use super::stands::{At, Now, place};
+use super::tell::Told;
+use crate::error::Error;
+use crate::operation::Record;
+
+/// OCSF's `activity_id` of an application's update (class 6002).
+const UPDATE: u8 = 8;
+/// Bytes of a runbook, lines told at once, lines and notes of a run, characters of one text and of one name: at most.
+const LONGEST_BOOK: usize = 256 << 10;
+const MOST_AT_ONCE: usize = 200;
+const MOST_LINES: usize = 5000;
+const MOST_NOTES: usize = 500;
+const LONGEST: usize = 2000;
+const LONGEST_NAME: usize = 200;
+const LONGEST_EVENT: usize = 16 << 10;
+
+/// A run that begins.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    pub id: OperationId,
+    /// The runbook's name and its whole file.
+    pub runbook: String,
+    pub text: String,
+    pub by: String,
+    pub began: Timestamp,
+    pub incident: Option<String>,
+}
+
+/// A run in a line of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    pub id: OperationId,
+    pub runbook: String,
+    pub title: String,
+    pub sha256: String,
+    pub leader: String,
+    pub incident: Option<String>,
+    pub began: Timestamp,
+    /// When something was told of it last.
+    pub told: Timestamp,
+    /// Lines of its journal that are known.
+    pub lines: u32,
+    /// Such as `3.2`.
+    pub standing: String,
+    pub outcome: Option<String>,
+    pub ended: Option<Timestamp>,
+}
+
+/// An answer to one item, with the line since which the run was in its section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub entered: u32,
+    pub section: u32,
+    pub item: u32,
+    /// A decision's word; `None`: it is done.
+    pub choice: Option<String>,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// What somebody has to say to the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// From 1.
+    pub number: u32,
+    pub said: String,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// What somebody answers.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// As they saw it; another one is refused: the run has gone on.
+    pub entered: u32,
+    pub section: u32,
+    pub item: u32,
+    pub choice: Option<String>,
+    /// Whose answer it is, if a tool tells it for them.
+    pub by: Option<String>,
+}
+
+/// One run whole.
+#[derive(Debug)]
+pub struct Shared {
+    pub overview: Overview,
+    pub book: Runbook,
+    pub lines: Vec<Told>,
+    pub answers: Vec<Answer>,
+    pub notes: Vec<Note>,
+}
+
+impl Answer {
+    /// What was answered, in a word.
+    pub fn word(&self) -> &str {
+        self.choice.as_deref().unwrap_or("done")
+    }
+
+    fn is_for(&self, wish: &Wish) -> bool {
+        (self.entered, self.section, self.item) == (wish.entered, wish.section, wish.item)
+    }
+}
+
+impl Shared {
+    /// What is to be done now, and since which line the run is in that section.
+    pub fn now(&self) -> (Now, u32) {
+        let (now, entered) = place(&self.book, &self.journal());
+        let now = match &self.overview.outcome {
+            // Known from the operation's record, if the last lines never came.
+            Some(outcome) => Now::Over {
+                outcome: outcome.clone(),
+            },
+            None => now,
+        };
+        (now, count(entered))
+    }
+
+    fn journal(&self) -> Vec<Line> {
+        self.lines.iter().map(|told| told.line.clone()).collect()
+    }
+
+    /// As a checklist.
+    pub fn picture(&self) -> Picture<'_> {
+        Picture::of(self)
+    }
+}
+
+fn fault(field: &'static str, what: impl Into<String>) -> Error {
+    let what = what.into();
+    Error::Record { field, what }
+}
+
+fn fits(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
+    if text.trim().is_empty() || text.chars().count() > most {
+        return Err(fault(field, format!("use 1 to {most} characters")));
+    }
+    Ok(())
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A run begins, or goes on with being told. How many lines of it are known.
+///
+/// # Errors
+/// [`Error::Record`] names the field that cannot be; [`Error::Untimely`] if a run of that id goes by another runbook.
+pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
+    fits("by", &begins.by, LONGEST_NAME)?;
+    fits("runbook", &begins.runbook, LONGEST_NAME)?;
+    if begins.text.len() > LONGEST_BOOK {
+        return Err(fault(
+            "text",
+            format!("must be at most {LONGEST_BOOK} bytes"),
+        ));
+    }
+    let book = parse(&begins.runbook, &begins.text)
+        .map_err(|what| fault("text", format!("is no runbook: {what}")))?;
+    let mut tx = cx.write().await?;
+    let overview = Overview {
+        id: begins.id,
+        runbook: begins.runbook.clone(),
+        title: book.title.clone(),
+        sha256: book.digest(),
+        leader: begins.by.clone(),
+        incident: begins.incident.clone(),
+        began: begins.began,
+        told: cx.now(),
+        lines: 0,
+        standing: standing(&book, &place(&book, &[]).0),
+        outcome: None,
+        ended: None,
+    };
+    if !repo::insert(&mut tx, &overview, &begins.text).await? {
+        let known = repo::hold(&mut tx, begins.id).await?;
+        return match known {
+            Some((known, _)) if known.sha256 == overview.sha256 => Ok(known.lines),
+            _ => Err(Error::Untimely(format!(
+                "the run {} goes by another runbook",
+                begins.id
+            ))),
+        };
+    }
+    let begun = act("runbook.begin", &overview)
+        .with("unmapped.runbook.sha256", overview.sha256.as_str())
+        .with("unmapped.runbook.leader", overview.leader.as_str());
+    tx.commit(begun).await?;
+    Ok(0)
+}
+
+fn parse(name: &str, text: &str) -> Result<Runbook, String> {
+    Runbook::parse(name, text).map_err(|faults| {
+        let first = faults.first();
+        first.map_or_else(String::new, |fault| {
+            format!("line {}: {}", fault.line, fault.what)
+        })
+    })
+}
+
+/// In a word.
+fn standing(book: &Runbook, now: &Now) -> String {
+    match now {
+        Now::Over { outcome } => outcome.clone(),
+        Now::Through { .. } => "all is done".to_owned(),
+        Now::Do { at, .. } => label(book, *at),
+    }
+}
+
+/// Such as `3.2`.
+fn label(book: &Runbook, at: At) -> String {
+    let section = book.sections.get(at.section);
+    let section = section.map(super::Section::label).unwrap_or_default();
+    format!("{section}.{}", at.item + 1)
+}
+
+fn act(operation: &'static str, run: &Overview) -> Act {
+    Act::new(operation, Class::ApplicationLifecycle, UPDATE, "admin")
+        .on(Subject::new("runbook", &run.runbook))
+        .with("unmapped.operation.uid", run.id.to_string())
+}
+
+/// The run, held so that nobody else changes it in the meantime.
+async fn held(tx: &mut Tx, id: OperationId) -> Result<Shared, Error> {
+    let found = repo::hold(tx, id).await?.ok_or(Error::UnknownRun(id))?;
+    whole(tx, found).await
+}
+
+async fn whole(tx: &mut Tx, (overview, text): (Overview, String)) -> Result<Shared, Error> {
+    let id = overview.id;
+    let book = parse(&overview.runbook, &text).map_err(|_| Error::Inconsistent {
+        table: "runbook_run",
+        column: "book",
+        id: id.to_string(),
+    })?;
+    Ok(Shared {
+        overview,
+        book,
+        lines: repo::lines(tx, id).await?,
+        answers: repo::answers(tx, id).await?,
+        notes: repo::notes(tx, id).await?,
+    })
+}
+
+/// Further lines of a run's journal; those that are known are passed over. How many are known now.
+///
+/// # Errors
+/// [`Error::UnknownRun`]; [`Error::Untimely`] if lines before these are missing; [`Error::Record`].
+pub async fn tell(cx: &Cx, id: OperationId, told: Vec<Told>) -> Result<u32, Error> {
+    if told.len() > MOST_AT_ONCE {
+        return Err(fault("lines", format!("must be at most {MOST_AT_ONCE}")));
+    }
+    for one in &told {
+        check(one)?;
+    }
+    let mut tx = cx.write().await?;
+    let mut run = held(&mut tx, id).await?;
+    let known = run.overview.lines;
+    let mut fresh = Vec::new();
+    for one in told {
+        let next = count(run.lines.len());
+        if one.number < next {
+            continue;
+        }
+        if one.number > next {
+            return Err(Error::Untimely(format!(
+                "line {next} of the run {id} was not told yet"
+            )));
+        }
+        fresh.push(one.clone());
+        run.lines.push(one);
+    }
+    if fresh.is_empty() {
+        return Ok(known);
+    }
+    if run.lines.len() > MOST_LINES {
+        return Err(Error::Untimely(format!(
+            "the run {id} has {MOST_LINES} lines"
+        )));
+    }
+    for one in &fresh {
+        repo::insert_line(&mut tx, id, one).await?;
+    }
+    let after = after(cx, &run);
+    repo::update(&mut tx, &after).await?;
+    tx.commit(progress(&after, &fresh)).await?;
+    Ok(after.lines)
+}
+
+fn check(told: &Told) -> Result<(), Error> {
+    fits("by", &told.line.by, LONGEST_NAME)?;
+    let output = told.output.as_deref().unwrap_or_default();
+    if output.chars().count() > LONGEST {
+        return Err(fault(
+            "output",
+            format!("use at most {LONGEST} characters: its end"),
+        ));
+    }
+    let event = serde_json::to_vec(&told.line.what).unwrap_or_default();
+    if event.len() > LONGEST_EVENT {
+        return Err(fault(
+            "event",
+            format!("must be at most {LONGEST_EVENT} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+/// The run's line of the list as its journal has it now.
+fn after(cx: &Cx, run: &Shared) -> Overview {
+    let leads = |told: &Told| match &told.line.what {
+        Event::Handed { to } => Some(to.clone()),
+        Event::Resumed | Event::Begun { .. } => Some(told.line.by.clone()),
+        _ => None,
+    };
+    let closed = run
+        .lines
+        .iter()
+        .rev()
+        .find_map(|told| match &told.line.what {
+            Event::Closed { outcome, .. } => Some((outcome.clone(), told.line.at)),
+            _ => None,
+        });
+    Overview {
+        leader: { run.lines.iter().rev().find_map(leads) }
+            .unwrap_or_else(|| run.overview.leader.clone()),
+        told: cx.now(),
+        lines: count(run.lines.len()),
+        standing: standing(&run.book, &run.now().0),
+        outcome: { closed.as_ref() }
+            .map(|(outcome, _)| outcome.clone())
+            .or_else(|| run.overview.outcome.clone()),
+        ended: closed.map(|(_, at)| at).or(run.overview.ended),
+        ..run.overview.clone()
+    }
+}
+
+/// The record of a run that is over has come: the console may not have been told of its end.
+pub(crate) async fn ended(tx: &mut Tx, record: &Record) -> Result<(), Error> {
+    repo::close(tx, record).await
+}
+
+/// What was told, by its hash: in words the ledger gets it at the end, with the operation's record.
+fn progress(run: &Overview, fresh: &[Told]) -> Act {
+    let mut hash = Sha256::new();
+    for told in fresh {
+        hash.update(serde_json::to_vec(&told.line).unwrap_or_default());
+        hash.update(b"\n");
+    }
+    let operation = if run.outcome.is_some() {
+        "runbook.end"
+    } else {
+        "runbook.progress"
+    };
+    let is_good = run.outcome.as_ref().is_none_or(|outcome| outcome == "done");
+    let act = act(operation, run)
+        .with("unmapped.runbook.lines", run.lines)
+        .with("unmapped.runbook.sha256", hex::encode(hash.finalize()))
+        .with("unmapped.runbook.standing", run.standing.as_str());
+    act.outcome(if is_good {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    })
+}
+
+/// The newest runs first, at most `limit`.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Overview>, Error> {
+    repo::list(tx, limit).await
+}
+
+/// One of them.
+///
+/// # Errors
+/// [`Error::UnknownRun`], [`Error::Inconsistent`], [`Error::Store`].
+pub async fn show(tx: &mut Tx, id: OperationId) -> Result<Shared, Error> {
+    let found = repo::find(tx, id).await?.ok_or(Error::UnknownRun(id))?;
+    whole(tx, found).await
+}
+
+/// What was said to it.
+///
+/// # Errors
+/// [`Error::UnknownRun`], [`Error::Store`].
+pub async fn said(tx: &mut Tx, id: OperationId) -> Result<(Vec<Answer>, Vec<Note>), Error> {
+    repo::find(tx, id).await?.ok_or(Error::UnknownRun(id))?;
+    Ok((repo::answers(tx, id).await?, repo::notes(tx, id).await?))
+}
+
+/// Lines, answers and notes of it: whoever watches looks again when they are others.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn version(tx: &mut Tx, id: OperationId) -> Result<(i64, i64, i64), Error> {
+    repo::version(tx, id).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+-- the way back of 0010_runbook_runs
+drop table runbook_note;
+drop table runbook_answer;
+drop table runbook_line;
+drop table runbook_run;

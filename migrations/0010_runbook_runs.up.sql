@@ -1,0 +1,72 @@
+-- Runs of runbooks while they go on, so that several people see them and answer: the lines of each run's journal as `hubctl` tells
+-- them, and what people say to it in the console.
+create table runbook_run (
+  tenant_id uuid not null references tenant (id),
+  id uuid not null,
+  runbook text not null,
+  title text not null,
+  -- The whole file as it was when the run began.
+  book text not null,
+  sha256 text not null,
+  -- Who leads it now.
+  leader text not null,
+  incident text,
+  began_at timestamptz not null,
+  told_at timestamptz not null,
+  -- Lines of its journal that were told.
+  lines integer not null,
+  -- Where it stands, such as `3.2`; its outcome once it is over.
+  standing text not null,
+  outcome text,
+  ended_at timestamptz,
+  primary key (tenant_id, id)
+);
+create index runbook_run_began on runbook_run (tenant_id, began_at desc, id desc);
+call hub_protect('runbook_run');
+revoke delete on runbook_run from hub_app;
+
+create table runbook_line (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  number integer not null,
+  at timestamptz not null,
+  who text not null,
+  event jsonb not null,
+  -- The end of what a command said.
+  output text,
+  primary key (tenant_id, run_id, number),
+  foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
+);
+call hub_protect('runbook_line');
+
+-- One answer to one item each time that its section is gone through: who is first counts.
+create table runbook_answer (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  -- The line of the journal since which the run is in that section.
+  entered integer not null,
+  section integer not null,
+  item integer not null,
+  -- The answer's word; null: it is done.
+  choice text,
+  who text not null,
+  at timestamptz not null,
+  primary key (tenant_id, run_id, entered, section, item),
+  foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
+);
+call hub_protect('runbook_answer');
+
+create table runbook_note (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  number integer not null,
+  said text not null constraint runbook_note_said check (char_length(said) between 1 and 2000),
+  who text not null,
+  at timestamptz not null,
+  primary key (tenant_id, run_id, number),
+  foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
+);
+call hub_protect('runbook_note');
+
+-- What was done and said stays so.
+revoke update, delete on runbook_line, runbook_answer, runbook_note from hub_app;
