@@ -2,6 +2,7 @@
 
 mod live;
 mod view;
+mod words;
 
 use axum::Form;
 use axum::extract::{Path, State};

@@ -7,6 +7,7 @@ use hub_base::Timestamp;
 use hub_operate::runbook::shared::{ItemPicture, Note, Overview, Picture, Shared, State};
 use hub_operate::runbook::{Ended, Event, How, Kind, Told, What};
 
+use super::words::Words;
 use crate::console::page::Page;
 use crate::console::view::short;
 
@@ -70,7 +71,7 @@ pub(super) struct RunView {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) runbook: String,
-    pub(super) purpose: String,
+    pub(super) purpose: Words,
     pub(super) severity: String,
     pub(super) roles: String,
     pub(super) sha256: String,
@@ -111,11 +112,11 @@ pub(super) struct ItemView {
     pub(super) item: usize,
     /// Such as `3.2`.
     pub(super) label: String,
-    pub(super) text: String,
+    pub(super) text: Words,
     pub(super) script: Option<String>,
-    pub(super) expect: String,
-    pub(super) question: Option<String>,
-    pub(super) confirm: Option<String>,
+    pub(super) expect: Words,
+    pub(super) question: Option<Words>,
+    pub(super) confirm: Option<Words>,
     pub(super) choices: Vec<ChoiceView>,
     pub(super) mark: Mark,
     /// Who and when, how long, with which exit code.
@@ -132,7 +133,7 @@ pub(super) struct ItemView {
 #[derive(Debug, Clone)]
 pub(super) struct ChoiceView {
     pub(super) label: String,
-    pub(super) means: String,
+    pub(super) means: Words,
     pub(super) is_chosen: bool,
 }
 
@@ -202,7 +203,7 @@ impl RunView {
             id: overview.id.to_string(),
             title: run.book.title.clone(),
             runbook: overview.runbook.clone(),
-            purpose: front.purpose.clone(),
+            purpose: Words::of(&front.purpose),
             severity: front.severity.to_string(),
             roles: front.roles.join(", "),
             sha256: overview.sha256.clone(),
@@ -273,23 +274,25 @@ fn item_view(
     now: Timestamp,
 ) -> ItemView {
     let (script, expect) = match &of.item.what {
-        What::Command { script, expect, .. } => (Some(script.clone()), expect.to_string()),
-        _ => (None, String::new()),
+        What::Command { script, expect, .. } => {
+            (Some(script.clone()), Words::of(&expect.to_string()))
+        }
+        _ => (None, Words::of("")),
     };
     let (question, choices) = match &of.item.what {
         What::Decision { question, choices } => {
             let chosen = chosen(&of.state);
             let choices = choices.iter().map(|choice| ChoiceView {
                 label: choice.label.clone(),
-                means: choice.means.clone(),
+                means: Words::of(&choice.means),
                 is_chosen: chosen == Some(choice.label.as_str()),
             });
-            (Some(question.clone()), choices.collect())
+            (Some(Words::of(question)), choices.collect())
         }
         _ => (None, Vec::new()),
     };
     let confirm = match &of.item.what {
-        What::Confirm { what } => Some(what.clone()),
+        What::Confirm { what } => Some(Words::of(what)),
         _ => None,
     };
     let done = match &of.state {
@@ -301,10 +304,12 @@ fn item_view(
         section,
         item,
         label: format!("{label}.{}", item + 1),
-        text: of.item.text.clone(),
+        text: Words::of(&of.item.text),
         script,
         expect,
-        named: named.map_or_else(String::new, |text| text.chars().take(NAMED).collect()),
+        named: named.map_or_else(String::new, |text| {
+            text.plain().chars().take(NAMED).collect()
+        }),
         question,
         confirm,
         choices,

@@ -257,9 +257,7 @@ impl Teller {
                     tries += 1;
                     if tries > 1 || !self.has_begun {
                         self.is_given_up = true;
-                        let words =
-                            format!("the console is not told of this run: {}", failure.error);
-                        let _unheard = self.faults.send(words);
+                        let _unheard = self.faults.send(untold(&failure));
                     }
                     self.has_begun = false;
                 }
@@ -337,6 +335,18 @@ impl Teller {
             self.quiet_until = Some(Instant::now() + PAUSE);
         }
     }
+}
+
+/// Why the console is not told, and what to do about it.
+fn untold(failure: &Failure) -> String {
+    let why = format!("the console is not told of this run: {}", failure.error);
+    if failure.exit == Exit::NotPermitted {
+        return format!(
+            "{why}; give an API key with the scope `operations.record`, which outlasts a run as an access token does not, and \
+             `resume`"
+        );
+    }
+    why
 }
 
 async fn until(instant: Option<Instant>) {
