@@ -146,6 +146,8 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let id = response.headers().get("x-request-id");
+        let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.unwrap_or_default();
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -161,12 +163,19 @@ impl Client {
             _ => Exit::Bug,
         };
         let failure = Failure::new(exit, anyhow::Error::msg(shown));
-        Err(if status.as_u16() == 401 {
-            failure.help(
+        Err(match (status.as_u16(), id) {
+            (401, _) => failure.help(
                 "the credential is missing, expired or revoked: `hubctl login` makes a new one",
-            )
-        } else {
-            failure
+            ),
+            // An id is hexadecimal digits and hyphens; whatever else a proxy says is not shown.
+            (500.., Some(id))
+                if id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_hexdigit() || byte == b'-') =>
+            {
+                failure.help(format!("the server's log says why, at request {id}"))
+            }
+            _ => failure,
         })
     }
 

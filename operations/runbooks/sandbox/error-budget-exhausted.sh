@@ -18,9 +18,10 @@ away() {
   psql -qAt -U hub_root -d postgres -h "$socket" -c "alter database deploys with allow_connections $1" \
     -c "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'deploys' and usename = 'hub_app' and not $1" >away.txt
 }
+printf 'Authorization: Bearer %s' "$(cat "$TOKEN")" >header.txt
 away false
 for _ in {1..200}; do
-  curl -sS -o called.txt "$HUB_URL/health/ready"
+  curl -sS -o called.txt -H @header.txt "$HUB_URL/api/v2/incidents"
   known 'hub:request_errors:ratio_3d > 0.01' && break
   sleep 0.1
 done

@@ -15,7 +15,7 @@ use super::installation::REGIONS;
 use super::ledgers::Export;
 use super::processes;
 use super::scenario::{Injection, Part};
-use super::write_once::WriteOnce;
+use super::write_once::{Keeper, WriteOnce};
 use crate::error::{Error, fault};
 
 /// A block of PostgreSQL, and how much of its beginning is left as it was: with another header it could pass for an empty
@@ -119,8 +119,12 @@ async fn encrypt(scene: &mut Scene, what: &[Part]) -> Result<Done, Error> {
             Part::FirstRepository => ("the first repository", installation.repository(REGIONS.0)),
             Part::SecondRepository => ("the second repository", installation.repository(REGIONS.1)),
         };
-        let intruder = scene.write_once.as_ref().and_then(WriteOnce::intruder);
-        let found = tokio::task::spawn_blocking(move || attack(&folder, intruder.as_ref()))
+        let write_once = scene.write_once.as_ref();
+        let intruder = write_once.and_then(WriteOnce::intruder);
+        let keeper = write_once.filter(|_| *part == Part::SecondRepository);
+        let keeper = keeper.map(WriteOnce::keeper);
+        let attack = move || attack(&folder, intruder.as_ref(), keeper.as_deref());
+        let found = tokio::task::spawn_blocking(attack)
             .await
             .map_err(|error| Error::Drill(error.to_string()))??;
         said.push(format!(
@@ -144,9 +148,16 @@ pub(super) struct Attack {
 }
 
 /// Tries to write over and to remove each file of a folder, as another user if one is given.
-fn attack(folder: &Path, intruder: Option<&Account>) -> Result<Attack, Error> {
+fn attack(
+    folder: &Path,
+    intruder: Option<&Account>,
+    keeper: Option<&Keeper>,
+) -> Result<Attack, Error> {
     let mut files = Vec::new();
     files_under(folder, &mut files)?;
+    if let Some(keeper) = keeper {
+        keeper.objects(&mut files)?;
+    }
     let key = noise(4096)?;
     // Of this thread alone, and for files alone.
     let us = (Uid::effective(), Gid::effective());

@@ -18,6 +18,8 @@ use crate::error::{Error, fault};
 
 /// How soon what has come is kept.
 const LOOK: Duration = Duration::from_millis(100);
+/// Looks at a folder that changes meanwhile, before that is a fault.
+const LOOKS: u32 = 10;
 /// Names at once in one command.
 const AT_ONCE: usize = 200;
 /// What pgBackRest still writes, and renames when it is whole.
@@ -36,8 +38,9 @@ pub(super) struct WriteOnce {
     task: JoinHandle<()>,
 }
 
+/// What keeps it.
 #[derive(Debug)]
-struct Keeper {
+pub(super) struct Keeper {
     folder: PathBuf,
     means: Means,
     /// Nothing once it is let go: a look that is under way then must not keep anything more.
@@ -66,6 +69,10 @@ impl WriteOnce {
             }
         });
         Ok(Self { keeper, task })
+    }
+
+    pub(super) fn keeper(&self) -> Arc<Keeper> {
+        Arc::clone(&self.keeper)
     }
 
     /// In words.
@@ -119,6 +126,21 @@ fn means(folder: &Path) -> Result<Means, Error> {
 }
 
 impl Keeper {
+    /// Of these files, those that an object store would have: they are kept when this returns. There the lock is on an object
+    /// from its first moment; here a look may be late, and what is not whole yet is no object.
+    ///
+    /// # Errors
+    /// If the folder changes whenever it is looked at, or its files cannot be kept.
+    pub(super) fn objects(&self, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+        files.retain(|file| !is_unfinished(file));
+        for _ in 1..LOOKS {
+            if self.keep().is_ok() {
+                return Ok(());
+            }
+        }
+        self.keep()
+    }
+
     fn keep(&self) -> Result<(), Error> {
         let mut files = Vec::new();
         files_under(&self.folder, &mut files)?;
@@ -126,7 +148,7 @@ impl Keeper {
         let Some(kept) = kept.as_mut() else {
             return Ok(());
         };
-        files.retain(|file| !kept.contains(file) && !file.to_string_lossy().ends_with(UNFINISHED));
+        files.retain(|file| !kept.contains(file) && !is_unfinished(file));
         match &self.means {
             Means::Immutable => {
                 for some in files.chunks(AT_ONCE) {
@@ -146,6 +168,10 @@ impl Keeper {
         kept.extend(files);
         Ok(())
     }
+}
+
+fn is_unfinished(file: &Path) -> bool {
+    file.to_string_lossy().ends_with(UNFINISHED)
 }
 
 /// Root's own, and its group may read it (and put something beside it).

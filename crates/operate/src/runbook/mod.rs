@@ -23,7 +23,7 @@ pub use expect::Expect;
 pub use front::{Front, Severity};
 pub use journal::{Ended, How, Line, What as Event};
 pub use kept::{Found, KEPT, all, find};
-pub use report::{Report, Reported, Summary, report, runs};
+pub use report::{Report, Reported, Said, Summary, report, runs};
 pub use run::{Close, Run, Start};
 pub use shell::{calls, syntax};
 pub use stands::{At, Now};

@@ -36,6 +36,16 @@ pub struct Report {
     pub limit_ms: u64,
     pub why: Option<String>,
     pub steps: Vec<Reported>,
+    /// What people wrote down, oldest first.
+    pub notes: Vec<Said>,
+}
+
+/// One thing that somebody wrote down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Said {
+    pub at: Timestamp,
+    pub by: String,
+    pub text: String,
 }
 
 /// One thing that was done.
@@ -151,6 +161,14 @@ pub fn report(state: &Path, id: OperationId) -> Result<Report, Error> {
             intact,
         });
     }
+    let notes = lines.iter().filter_map(|line| match &line.what {
+        Event::Noted { text, .. } => Some(Said {
+            at: line.at,
+            by: line.by.clone(),
+            text: text.clone(),
+        }),
+        _ => None,
+    });
     let closed = lines.iter().rev().find_map(|line| match &line.what {
         Event::Closed { why, .. } => Some((line.at, why.clone())),
         _ => None,
@@ -164,5 +182,6 @@ pub fn report(state: &Path, id: OperationId) -> Result<Report, Error> {
         why: closed.and_then(|(_, why)| why),
         summary,
         steps,
+        notes: notes.collect(),
     })
 }

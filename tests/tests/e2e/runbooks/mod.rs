@@ -113,7 +113,16 @@ async fn a_run_is_a_checklist_and_the_ledger_has_who_did_what() {
     assert_eq!(runs["items"][0]["standing"], "done", "{runs}");
     let id = runs["items"][0]["id"].as_str().unwrap().to_owned();
     let report = desk.run(&["report", &id], &[]).await;
-    report.ends(0, &["test: done", "1.2", "decided: yes", &hash]);
+    report.ends(
+        0,
+        &[
+            "test: done (",
+            "1.2",
+            "decided: yes",
+            &hash,
+            "the kettle is old",
+        ],
+    );
     let kept = format!("runbook-runs/{id}/output-0003.txt");
     assert_eq!(desk.read(&kept), "hello eve\n", "{kept}");
     desk.file(&kept, "hello adam\n");
@@ -176,6 +185,9 @@ async fn a_run_waits_for_whoever_it_is_handed_to() {
     desk.run(&["resume", id], &[])
         .await
         .ends(2, &["is over: done"]);
+    // `done` does not hide what nobody did.
+    let report = desk.run(&["report", id], &[]).await;
+    report.ends(0, &["test: done, 1 left out"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hub_base::{HumanDuration, OperationId};
-use hub_operate::runbook::{self, Found, Report, What};
+use hub_operate::runbook::{self, Found, How, Report, What};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
@@ -90,8 +90,11 @@ fn whole(report: &Report, output: &Output) -> Result<Exit, Failure> {
 fn words(report: &Report, output: &Output) -> Result<(), Failure> {
     let summary = &report.summary;
     output.line(&format!(
-        "{}: {} ({})",
-        summary.runbook, summary.standing, summary.id
+        "{}: {}{} ({})",
+        summary.runbook,
+        summary.standing,
+        otherwise(report),
+        summary.id
     ))?;
     let (took, limit) = (lasting(report.took_ms), lasting(report.limit_ms));
     let late = if report.took_ms > report.limit_ms {
@@ -133,7 +136,25 @@ fn words(report: &Report, output: &Output) -> Result<(), Failure> {
             "SHA-256 of the output",
         ],
         rows.collect(),
-    )
+    )?;
+    for note in &report.notes {
+        output.line(&format!("{} {}: {}", note.at, note.by, note.text))?;
+    }
+    Ok(())
+}
+
+/// How many steps nobody took, or took as the runbook does not say: `done` alone would hide them.
+fn otherwise(report: &Report) -> String {
+    let count = |how: How| {
+        let steps = report.steps.iter();
+        steps.filter(|step| step.ended.how == how).count()
+    };
+    match (count(How::Skipped), count(How::ByHand)) {
+        (0, 0) => String::new(),
+        (skipped, 0) => format!(", {skipped} left out"),
+        (0, by_hand) => format!(", {by_hand} by hand"),
+        (skipped, by_hand) => format!(", {skipped} left out, {by_hand} by hand"),
+    }
 }
 
 pub(super) fn lasting(milliseconds: u64) -> HumanDuration {
