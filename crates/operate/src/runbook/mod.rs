@@ -6,6 +6,7 @@
 
 mod block;
 mod check;
+mod clean;
 mod expect;
 mod front;
 mod journal;
