@@ -10,6 +10,8 @@ create table runbook_run (
   sha256 text not null,
   -- Who leads it now.
   leader text not null,
+  -- Who tells of it, by kind and id: nobody else speaks for the people at the terminal.
+  teller text not null,
   incident text,
   began_at timestamptz not null,
   told_at timestamptz not null,
@@ -19,6 +21,8 @@ create table runbook_run (
   standing text not null,
   outcome text,
   ended_at timestamptz,
+  -- Goes up with everything that is told, answered or noted: whoever watches looks again.
+  version bigint not null default 0,
   primary key (tenant_id, id)
 );
 create index runbook_run_began on runbook_run (tenant_id, began_at desc, id desc);
@@ -31,6 +35,8 @@ create table runbook_line (
   number integer not null,
   at timestamptz not null,
   who text not null,
+  -- Who told it, by kind and id.
+  actor text not null,
   event jsonb not null,
   -- The end of what a command said.
   output text,
@@ -50,6 +56,8 @@ create table runbook_answer (
   -- The answer's word; null: it is done.
   choice text,
   who text not null,
+  -- Who answered or told the answer, by kind and id.
+  actor text not null,
   at timestamptz not null,
   primary key (tenant_id, run_id, entered, section, item),
   foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
@@ -60,8 +68,10 @@ create table runbook_note (
   tenant_id uuid not null,
   run_id uuid not null,
   number integer not null,
+  id uuid not null,
   said text not null constraint runbook_note_said check (char_length(said) between 1 and 2000),
   who text not null,
+  actor text not null,
   at timestamptz not null,
   primary key (tenant_id, run_id, number),
   foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
