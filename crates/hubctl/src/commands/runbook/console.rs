@@ -153,10 +153,17 @@ impl Console {
         }
     }
 
-    /// Notes that are not among `taken`, oldest first.
-    pub(super) async fn notes(&self, taken: &HashSet<NoteId>) -> Vec<Noted> {
-        let said = self.said().await;
-        said.map_or_else(Vec::new, |said| notes(&said, taken))
+    /// Everything that is new, without waiting for more: notes that are not among `taken`, oldest first, then what somebody has
+    /// answered to `turn`. `None` if the hub does not say.
+    pub(super) async fn news(
+        &self,
+        turn: Option<&Turn>,
+        taken: &HashSet<NoteId>,
+    ) -> Option<Vec<News>> {
+        let said = self.said().await?;
+        let notes = notes(&said, taken).into_iter().map(News::Note);
+        let answer = turn.and_then(|turn| answer(&said, turn));
+        Some(notes.chain(answer.map(News::Answer)).collect())
     }
 
     /// What somebody there has answered to `turn`.

@@ -38,6 +38,8 @@ struct Desk<'a> {
     shown: Option<usize>,
     /// Who answered the question before this one in the console, if a person at the terminal may not have seen it.
     startled_by: Option<String>,
+    /// What was answered here last, unless the hub has said since that nobody else had.
+    passed: Option<Turn>,
 }
 
 /// Goes through it, until it is over or stops.
@@ -60,6 +62,7 @@ pub(super) async fn whole(
         signals: Signals::new()?,
         shown: None,
         startled_by: None,
+        passed: None,
     };
     desk.begin().await;
     let sitting = match desk.go().await {
@@ -138,7 +141,7 @@ impl Desk<'_> {
             let Some(item) = self.run.item(at).cloned() else {
                 return Ok(Sitting::Close(Close::Through));
             };
-            self.take_notes().await?;
+            self.catch_up().await?;
             self.show(at, &item, before.is_some());
             self.run.shown()?;
             if let Some(why) = self.fill(at).await? {
@@ -148,6 +151,8 @@ impl Desk<'_> {
             let sitting = match self.ask(&turn, &item, before.is_some()).await? {
                 Ok(Wanted::Said(said)) => {
                     self.startled_by = None;
+                    let waits = matches!(said, Said::Over(_) | Said::Quit);
+                    self.passed = Some(turn).filter(|_| !waits);
                     self.did(at, &item, said).await?
                 }
                 Ok(Wanted::Answered(answer, via)) => {
@@ -321,7 +326,7 @@ impl Desk<'_> {
     }
 
     async fn close(mut self, close: Close, state: &Path, client: &Client) -> Result<Exit, Failure> {
-        self.take_notes().await?;
+        self.catch_up().await?;
         let Self {
             run,
             channel,

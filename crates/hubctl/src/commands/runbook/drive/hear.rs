@@ -150,7 +150,7 @@ impl Desk<'_> {
                         "{by} answered the question before this one in the console: `run` runs this"
                     )
                 }
-                said => return Ok(Ok(self.unless_answered(turn, item, said).await?)),
+                said => return Ok(Ok(self.unless_answered(turn, item, said).await)),
             };
             self.output.note(&hint);
             self.output.prompt(question);
@@ -158,44 +158,36 @@ impl Desk<'_> {
     }
 
     /// What was said here, unless somebody in the console was first.
-    async fn unless_answered(
-        &mut self,
-        turn: &Turn,
-        item: &Item,
-        said: Said,
-    ) -> Result<Wanted, Failure> {
+    async fn unless_answered(&self, turn: &Turn, item: &Item, said: Said) -> Wanted {
         let choice = match (&item.what, &said) {
-            (What::Command { .. }, _) => return Ok(Wanted::Said(said)),
+            (What::Command { .. }, _) => return Wanted::Said(said),
             (What::Confirm { .. }, Said::Yes) => None,
             (What::Decision { choices, .. }, Said::Choice(number)) => {
                 choices.get(*number).map(|choice| choice.label.as_str())
             }
             (_, Said::Skip(_) | Said::Hand(_)) => {
                 let answer = self.console.answer(turn).await;
-                return Ok(answer.map_or(Wanted::Said(said), |answer| {
+                return answer.map_or(Wanted::Said(said), |answer| {
                     Wanted::Answered(answer, Via::Line)
-                }));
+                });
             }
-            (_, Said::Back(_) | Said::GiveUp(_)) => {
-                self.overrule(turn).await?;
-                return Ok(Wanted::Said(said));
-            }
-            _ => return Ok(Wanted::Said(said)),
+            _ => return Wanted::Said(said),
         };
         let by = self.run.by();
-        Ok(match self.console.first(turn, choice, by).await {
+        match self.console.first(turn, choice, by).await {
             Some(answer) if answer.by != by || answer.choice.as_deref() != choice => {
                 Wanted::Answered(answer, Via::Line)
             }
             _ => Wanted::Said(said),
-        })
+        }
     }
 
-    /// Going back or giving up counts more than an answer to one item; but whoever answered is not passed over in silence.
-    async fn overrule(&mut self, turn: &Turn) -> Result<(), Failure> {
-        let Some(answer) = self.console.answer(turn).await else {
+    /// Going back or giving up counts more than an answer to one item, and the hub may not have said in time that there is one; but
+    /// whoever answered is not passed over in silence.
+    async fn overruled(&mut self, answer: &Answered) -> Result<(), Failure> {
+        if answer.by == self.run.by() {
             return Ok(());
-        };
+        }
         let word = answer.choice.as_deref().unwrap_or("done");
         let said = format!("{} had answered in the console: {word}", answer.by);
         self.output.note(&format!("  {said}"));
@@ -212,10 +204,19 @@ impl Desk<'_> {
         Heard::Aside
     }
 
-    /// Takes into the journal what was written down in the console meanwhile.
-    pub(super) async fn take_notes(&mut self) -> Result<(), Failure> {
-        for note in self.console.notes(&self.run.notes_taken()).await {
-            self.noted(note).await?;
+    /// Takes into the journal what was said in the console meanwhile: after the hub has the last line, so that nobody answers what
+    /// that line ended.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Failure> {
+        let taken = self.run.notes_taken();
+        let Some(news) = self.console.news(self.passed.as_ref(), &taken).await else {
+            return Ok(());
+        };
+        self.passed = None;
+        for one in news {
+            match one {
+                News::Note(note) => self.noted(note).await?,
+                News::Answer(answer) => self.overruled(&answer).await?,
+            }
         }
         Ok(())
     }
