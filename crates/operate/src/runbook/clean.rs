@@ -2,6 +2,7 @@
 //! the marks of secrets, not secrets: one that looks like any other word is not found.
 
 use super::journal::{Ended, Line, What as Event};
+use crate::restore::tenant::decide::plain;
 
 /// Beginnings of secrets that our own programs print; what follows one is left out of what is told.
 const SECRETS: &[&str] = &["shk_", "shr_", "shp_", "she_", "AGE-SECRET-KEY-", "eyJ"];
@@ -56,7 +57,7 @@ pub(super) fn short(text: &str) -> String {
 pub(super) fn line(line: &Line) -> Line {
     Line {
         at: line.at,
-        by: short(&line.by),
+        by: plain(&short(&line.by)),
         what: event(&line.what),
     }
 }

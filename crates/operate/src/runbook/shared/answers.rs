@@ -8,6 +8,7 @@ use super::{
     held, is_in_reach, label, repo,
 };
 use crate::error::Error;
+use crate::restore::tenant::decide::plain;
 use crate::runbook::{At, Event, Now, What};
 
 /// Somebody answers an item whose turn it is, or says of one in the same section that it is done. The same answer of the same
@@ -139,9 +140,11 @@ pub async fn note(cx: &Cx, id: OperationId, said: &str) -> Result<Note, Error> {
 }
 
 fn who(cx: &Cx) -> String {
-    match &cx.principal.actor {
+    let name = match &cx.principal.actor {
         Actor::User { username, .. } => username.clone(),
         Actor::ApiKey { name, .. } => format!("API key {name}"),
         Actor::System { .. } | Actor::Anonymous => "the hub".to_owned(),
-    }
+    };
+    // Whatever they are called, they may answer.
+    plain(&name).chars().take(LONGEST_NAME).collect()
 }

@@ -1,5 +1,6 @@
 //! What is heard at a question: a line from here, what people in the console answer and write down, the end of the terminal.
 
+use hub_operate::restore::tenant::decide::plain;
 use hub_operate::runbook::{At, Item, What};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -198,6 +199,7 @@ impl Desk<'_> {
 
     /// A line for a question that is answered.
     fn passed_over(&self, line: &str) -> Heard {
+        let line = plain(line);
         self.output.note(&format!(
             "  not taken, it came for a question that is answered: `{line}`"
         ));
