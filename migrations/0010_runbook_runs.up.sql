@@ -10,6 +10,8 @@ create table runbook_run (
   sha256 text not null,
   -- Who leads it now.
   leader text not null,
+  -- Who tells of it, by kind and id: nobody else speaks for the people at the terminal.
+  teller text not null,
   incident text,
   began_at timestamptz not null,
   told_at timestamptz not null,
@@ -19,6 +21,8 @@ create table runbook_run (
   standing text not null,
   outcome text,
   ended_at timestamptz,
+  -- Goes up with everything that is told, answered or noted: whoever watches looks again.
+  version bigint not null default 0,
   primary key (tenant_id, id)
 );
 create index runbook_run_began on runbook_run (tenant_id, began_at desc, id desc);
@@ -31,6 +35,8 @@ create table runbook_line (
   number integer not null,
   at timestamptz not null,
   who text not null,
+  -- Who told it, by kind and id.
+  actor text not null,
   event jsonb not null,
   -- The end of what a command said.
   output text,
@@ -50,6 +56,8 @@ create table runbook_answer (
   -- The answer's word; null: it is done.
   choice text,
   who text not null,
+  -- Who answered or told the answer, by kind and id.
+  actor text not null,
   at timestamptz not null,
   primary key (tenant_id, run_id, entered, section, item),
   foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
@@ -60,8 +68,10 @@ create table runbook_note (
   tenant_id uuid not null,
   run_id uuid not null,
   number integer not null,
+  id uuid not null,
   said text not null constraint runbook_note_said check (char_length(said) between 1 and 2000),
   who text not null,
+  actor text not null,
   at timestamptz not null,
   primary key (tenant_id, run_id, number),
   foreign key (tenant_id, run_id) references runbook_run (tenant_id, id)
@@ -70,3 +80,20 @@ call hub_protect('runbook_note');
 
 -- What was done and said stays so.
 revoke update, delete on runbook_line, runbook_answer, runbook_note from hub_app;
+
+-- Removes at most `most` runs of a tenant that ended, or were told last, before `until`, and gives their ids. The application may
+-- remove nothing of a run otherwise, and nothing that is younger than a day so either.
+create function hub_forget_runbook_runs(tenant uuid, until timestamptz, most bigint) returns setof uuid
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with due as (
+    select r.id from public.runbook_run r
+    where r.tenant_id = tenant and tenant = nullif(current_setting('app.tenant', true), '')::uuid
+      and coalesce(r.ended_at, r.told_at) < least(until, now() - interval '1 day')
+    order by r.id limit most for update skip locked),
+  lines as (delete from public.runbook_line l using due where l.tenant_id = tenant and l.run_id = due.id),
+  answers as (delete from public.runbook_answer a using due where a.tenant_id = tenant and a.run_id = due.id),
+  notes as (delete from public.runbook_note n using due where n.tenant_id = tenant and n.run_id = due.id)
+  delete from public.runbook_run r using due where r.tenant_id = tenant and r.id = due.id returning r.id
+$$;
+revoke all on function hub_forget_runbook_runs(uuid, timestamptz, bigint) from public;
+grant execute on function hub_forget_runbook_runs(uuid, timestamptz, bigint) to hub_app;

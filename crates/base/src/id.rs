@@ -97,6 +97,8 @@ ids! {
     OperationId = "operation";
     /// One legal hold.
     HoldId = "hold";
+    /// One note of a run of a runbook.
+    NoteId = "note";
     /// One case: findings that belong to one attack.
     IncidentId = "incident";
     /// One response action of an incident.

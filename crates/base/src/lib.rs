@@ -15,7 +15,7 @@ pub use duration::HumanDuration;
 pub use error::{ErrorKind, chain};
 pub use id::{
     ActionId, ApiKeyId, BatchId, BlockId, EntryId, EvidenceId, FindingId, HoldId, IncidentId,
-    OperationId, RequestId, SessionId, TenantId, UserId,
+    NoteId, OperationId, RequestId, SessionId, TenantId, UserId,
 };
 pub use page::{Page, PageRequest};
 pub use principal::{Actor, Origin, Principal};

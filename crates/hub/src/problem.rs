@@ -18,6 +18,8 @@ pub(crate) struct Problem {
     detail: Option<String>,
     /// Seconds.
     retry_after: Option<u64>,
+    /// A member of its own, for tools.
+    more: Option<Box<(&'static str, serde_json::Value)>>,
     /// The whole chain, for the log; never for the client.
     cause: Option<String>,
 }
@@ -30,6 +32,7 @@ impl Problem {
             title,
             detail: None,
             retry_after: None,
+            more: None,
             cause: None,
         }
     }
@@ -190,6 +193,10 @@ impl IntoResponse for Problem {
         if let (Some(detail), Some(object)) = (self.detail, body.as_object_mut()) {
             object.insert("detail".to_owned(), detail.into());
         }
+        if let (Some(more), Some(object)) = (self.more, body.as_object_mut()) {
+            let (name, value) = *more;
+            object.insert(name.to_owned(), value);
+        }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -221,9 +228,18 @@ from_rooms!(
     hub_store::Error,
     hub_access::Error,
     hub_detect::Error,
-    hub_respond::Error,
-    hub_operate::Error
+    hub_respond::Error
 );
+
+impl From<hub_operate::Error> for Problem {
+    fn from(error: hub_operate::Error) -> Self {
+        let mut problem = Self::from_error(error.kind(), &error);
+        if let hub_operate::Error::Answered { by, choice } = error {
+            problem.more = Some(Box::new(("first", json!({"by": by, "choice": choice}))));
+        }
+        problem
+    }
+}
 
 impl From<hub_identity::Error> for Problem {
     fn from(error: hub_identity::Error) -> Self {

@@ -115,6 +115,25 @@ impl Client {
         self.document(request).await
     }
 
+    /// The JSON of an answer, be it a refusal; null if it has none. What the hub cannot do just now is a failure.
+    pub(crate) async fn whatever(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, Failure> {
+        let request = self.request(method, path).json(&body);
+        let response = request.send().await;
+        let response = response.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(Self::problem(response).await);
+        }
+        let bytes = response.bytes().await;
+        let bytes = bytes.map_err(|error| self.unreachable(error))?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
     /// The JSON of a successful answer; null if it has none.
     async fn document(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let response = self.send(request).await?;
@@ -142,10 +161,14 @@ impl Client {
             .send()
             .await
             .map_err(|error| self.unreachable(error))?;
-        let status = response.status();
-        if status.is_success() {
+        if response.status().is_success() {
             return Ok(response);
         }
+        Err(Self::problem(response).await)
+    }
+
+    async fn problem(response: reqwest::Response) -> Failure {
+        let status = response.status();
         let id = response.headers().get("x-request-id");
         let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.unwrap_or_default();
@@ -163,7 +186,7 @@ impl Client {
             _ => Exit::Bug,
         };
         let failure = Failure::new(exit, anyhow::Error::msg(shown));
-        Err(match (status.as_u16(), id) {
+        match (status.as_u16(), id) {
             (401, _) => failure.help(
                 "the credential is missing, expired or revoked: `hubctl login` makes a new one",
             ),
@@ -176,7 +199,7 @@ impl Client {
                 failure.help(format!("the server's log says why, at request {id}"))
             }
             _ => failure,
-        })
+        }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Failure {

@@ -49,6 +49,9 @@ pub enum Error {
     /// Why the run does not take what was said to it.
     #[error("{0}")]
     Untimely(String),
+    /// Somebody was first; a decision's word, or nothing for what is done.
+    #[error("{by} was first: {}", choice.as_deref().unwrap_or("done"))]
+    Answered { by: String, choice: Option<String> },
     #[error("there is no run {0}")]
     UnknownRun(OperationId),
     #[error("there is no hold {0}")]
@@ -140,6 +143,7 @@ impl Error {
             | Self::TooEarly(_)
             | Self::Backup(_)
             | Self::Untimely(_)
+            | Self::Answered { .. }
             | Self::Pair(_) => ErrorKind::Conflict,
             Self::Unsettled(_)
             | Self::Balancer { .. }

@@ -142,7 +142,7 @@ struct WishView {
     /// A decision's word; nothing for what is done.
     #[serde(default)]
     choice: Option<String>,
-    /// Whose answer it is, if a tool tells it for them.
+    /// Whose answer it is, if the tool that tells of the run tells it for them; of other callers it says nothing.
     #[serde(default)]
     by: Option<String>,
 }
@@ -160,14 +160,19 @@ struct AnswerView {
     item: u32,
     choice: Option<String>,
     by: String,
+    /// Who answered or told the answer, by kind and id.
+    actor: String,
     at: Timestamp,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct NoteView {
     number: u32,
+    id: String,
     text: String,
     by: String,
+    /// By kind and id.
+    actor: String,
     at: Timestamp,
 }
 
@@ -186,6 +191,8 @@ struct RunView {
     sha256: String,
     /// Who leads it now.
     leader: String,
+    /// Whose credential tells of it, by kind and id.
+    teller: String,
     incident: Option<String>,
     began: Timestamp,
     /// Lines of its journal that are known.
@@ -225,6 +232,7 @@ impl From<Overview> for RunView {
             title: run.title,
             sha256: run.sha256,
             leader: run.leader,
+            teller: run.teller,
             incident: run.incident,
             began: run.began,
             lines: run.lines,
@@ -243,6 +251,7 @@ impl From<Answer> for AnswerView {
             item: answer.item,
             choice: answer.choice,
             by: answer.by,
+            actor: answer.actor,
             at: answer.at,
         }
     }
@@ -252,8 +261,10 @@ impl From<Note> for NoteView {
     fn from(note: Note) -> Self {
         Self {
             number: note.number,
+            id: note.id.to_string(),
             text: note.said,
             by: note.by,
+            actor: note.actor,
             at: note.at,
         }
     }

@@ -23,7 +23,7 @@ pub use policy::{Class, Policy, Rule};
 
 /// OCSF's `activity_id` of a deletion (class 6005).
 const DELETE: u8 = 4;
-/// Rows, or batches of events, that one transaction removes at most.
+/// Rows that one transaction removes at most; of what is in one with many rows, such as batches of events, fewer.
 const BATCH: i64 = 500;
 /// The first line of a certificate; no checkpoint begins with it.
 const HEADING: &str = "security-hub/removal/1";
@@ -125,10 +125,11 @@ async fn batch(
         return Ok(None);
     }
     let until = policy.until(class, tx.now());
-    let limit = if class == Class::Events {
-        BATCH / 10
-    } else {
-        BATCH
+    let limit = match class {
+        Class::Events => BATCH / 10,
+        // With up to 5000 lines each.
+        Class::RunbookRuns => BATCH / 50,
+        _ => BATCH,
     };
     let mut ids = repo::remove(&mut tx, class, until, limit).await?;
     if ids.is_empty() {

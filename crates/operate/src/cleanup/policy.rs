@@ -23,6 +23,7 @@ pub enum Class {
     ResetTokens,
     Events,
     Quarantine,
+    RunbookRuns,
 }
 
 impl Class {
@@ -32,6 +33,7 @@ impl Class {
         Self::ResetTokens,
         Self::Quarantine,
         Self::Events,
+        Self::RunbookRuns,
     ];
 }
 
@@ -42,6 +44,7 @@ impl fmt::Display for Class {
             Self::ResetTokens => "reset-tokens",
             Self::Events => "events",
             Self::Quarantine => "quarantine",
+            Self::RunbookRuns => "runbook-runs",
         })
     }
 }
@@ -54,6 +57,9 @@ pub struct Policy {
     pub reset_tokens: Rule,
     pub events: Rule,
     pub quarantine: Rule,
+    /// As events, in a policy from before there were any.
+    #[serde(default = "runs")]
+    pub runbook_runs: Rule,
     pub releases: Newest,
     pub reports: Rule,
 }
@@ -67,6 +73,13 @@ pub struct Rule {
     /// Whether the hub signs what it removed.
     #[serde(default)]
     pub certificate: bool,
+}
+
+const fn runs() -> Rule {
+    Rule {
+        keep: HumanDuration(Duration::from_hours(400 * 24)),
+        certificate: true,
+    }
 }
 
 /// How many are kept.
@@ -131,6 +144,7 @@ impl Policy {
             Class::ResetTokens => self.reset_tokens,
             Class::Events => self.events,
             Class::Quarantine => self.quarantine,
+            Class::RunbookRuns => self.runbook_runs,
         }
     }
 

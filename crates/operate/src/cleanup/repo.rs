@@ -29,6 +29,12 @@ pub(super) async fn due(
             "select count(*), min(received_at), coalesce(sum(pg_column_size(t.*)), 0)::bigint
              from quarantine t where tenant_id = $1 and received_at < $2"
         }
+        Class::RunbookRuns => {
+            "select count(*), min(coalesce(ended_at, told_at)), coalesce(sum(pg_column_size(t.*) + (
+               select coalesce(sum(pg_column_size(l.*)), 0) from runbook_line l
+               where l.tenant_id = t.tenant_id and l.run_id = t.id)), 0)::bigint
+             from runbook_run t where tenant_id = $1 and coalesce(ended_at, told_at) < $2"
+        }
     };
     let tenant = tx.tenant().uuid();
     let (count, oldest, bytes): Figures = sqlx::query_as(sql)
@@ -87,6 +93,8 @@ pub(super) async fn remove(
              where q.tenant_id = $1 and q.batch_id = due.batch_id and q.ordinal = due.ordinal
              returning q.batch_id::text || '/' || q.ordinal::text"
         }
+        // The application itself may remove nothing of a run.
+        Class::RunbookRuns => "select run::text from hub_forget_runbook_runs($1, $2, $3) as run",
     };
     let tenant = tx.tenant().uuid();
     let rows: Vec<(String,)> = sqlx::query_as(sql)

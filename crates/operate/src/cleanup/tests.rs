@@ -307,3 +307,55 @@ fn reports_go_by_age_and_nothing_in_folders() {
     hosts::remove(&found[0]).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+const BOOK: &str = "---\npurpose: A test.\nseverity: low\nroles: [on-call]\ntime_limit: 10m\n---\n# A test\n\n## 1. Look\n\n\
+    - [ ] seen\n\n## Checks\n\n- [ ] all is well\n\n## Roll back\n\nNothing.\n";
+
+/// With what people said in it; the application itself can take nothing of it away.
+#[tokio::test]
+async fn a_run_that_ended_long_ago_goes_whole_and_others_stay() {
+    use crate::runbook::shared::{self, Beginning};
+    use crate::runbook::{Event as Happened, Line, Told};
+    let house = House::new().await;
+    let cx = house.cx(house.acme);
+    for days in [500, 3] {
+        let (id, at) = (OperationId::new(&SystemClock), cx.now().minus(DAY * days));
+        let begins = Beginning {
+            id,
+            runbook: "test".to_owned(),
+            text: BOOK.to_owned(),
+            by: "ada".to_owned(),
+            began: at,
+            incident: None,
+        };
+        shared::begin(&cx, &begins).await.unwrap();
+        let wish = shared::Wish::default();
+        shared::answer(&cx, id, wish).await.unwrap();
+        shared::note(&cx, id, "it rains").await.unwrap();
+        let (outcome, why) = ("done".to_owned(), None);
+        let what = Happened::Closed { outcome, why };
+        let by = "ada".to_owned();
+        let line = Line { at, by, what };
+        let told = Told {
+            number: 0,
+            line,
+            output: None,
+        };
+        shared::tell(&cx, id, vec![told]).await.unwrap();
+    }
+    assert_eq!(house.due().await, named(house.acme, &[("runbook-runs", 1)]));
+    let mut tx = cx.write().await.unwrap();
+    let denied = sqlx::query("delete from runbook_run").execute(tx.conn());
+    assert!(denied.await.is_err());
+    drop(tx);
+    house.clean().await;
+    assert_eq!(house.due().await, []);
+    for table in [
+        "runbook_run",
+        "runbook_line",
+        "runbook_answer",
+        "runbook_note",
+    ] {
+        assert_eq!(house.rows(house.acme, table).await, 1, "{table}");
+    }
+}

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use hub_base::{OperationId, Timestamp};
+use hub_base::{NoteId, OperationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Runbook;
@@ -62,9 +62,9 @@ pub enum What {
     /// Somebody has something to say.
     Noted {
         text: String,
-        /// The number of the note, if it was written in the console.
+        /// Which note it is, if it was written in the console.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        console: Option<u32>,
+        console: Option<NoteId>,
     },
     /// It took longer than its limit.
     Overdue,
@@ -297,7 +297,7 @@ impl Folder {
         fs::read(&path).map_err(fault(&path, "read"))
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
         // Whole or not at all: whoever writes it may be killed.
         let fresh = self.path.join(format!("{name}.new"));

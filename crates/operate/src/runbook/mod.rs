@@ -6,11 +6,13 @@
 
 mod block;
 mod check;
+mod clean;
 mod expect;
 mod front;
 mod journal;
 mod kept;
 mod parse;
+mod past;
 mod report;
 mod run;
 pub mod shared;
@@ -23,6 +25,7 @@ pub use expect::Expect;
 pub use front::{Front, Severity};
 pub use journal::{Ended, How, Line, What as Event};
 pub use kept::{Found, KEPT, all, find};
+pub use past::{Mark, Past, mark, past, unheard};
 pub use report::{Report, Reported, Said, Summary, report, runs};
 pub use run::{Close, Run, Start};
 pub use shell::{calls, syntax};

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Run;
+use super::clean::{self, scrubbed};
 use super::journal::{Ended, Folder, Line, What as Event};
 use crate::operation::Entry;
 
@@ -12,10 +13,7 @@ const TOLD: usize = 1200;
 const SAID: usize = 1900;
 /// Entries of a run in the ledger at most.
 const MOST: usize = 190;
-/// Beginnings of secrets that our own programs print; what follows one is left out of what is told.
-const SECRETS: &[&str] = &["shk_", "she_", "AGE-SECRET-KEY-", "eyJ"];
-
-/// A line as everybody is told it while the run goes on: with the end of what a command said.
+/// A line as everybody is told it while the run goes on: without secrets, with the end of what a command said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// Its place in the journal, from 0.
@@ -34,7 +32,7 @@ impl Told {
         };
         Self {
             number: u32::try_from(number).unwrap_or(u32::MAX),
-            line: line.clone(),
+            line: clean::line(line),
             output,
         }
     }
@@ -52,6 +50,8 @@ pub(super) fn entries(run: &Run) -> Vec<Entry> {
 }
 
 fn entry(run: &Run, number: usize, line: &Line) -> Option<Entry> {
+    // The ledger forgets nothing.
+    let line = &clean::line(line);
     let by = &line.by;
     let plain = |step: &str, said: String, figures| (step.to_owned(), said, 0, figures);
     let (step, said, took_ms, figures) = match &line.what {
@@ -100,15 +100,7 @@ fn done(
 
 /// The end of an output, without our secrets.
 pub(super) fn told(output: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(output).into_owned();
-    for secret in SECRETS {
-        while let Some(at) = text.find(secret) {
-            let rest = text.get(at..).unwrap_or_default();
-            let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',');
-            let length = rest.find(ends).unwrap_or(rest.len());
-            text.replace_range(at..at + length, "[a secret]");
-        }
-    }
+    let text = scrubbed(&String::from_utf8_lossy(output));
     let skip = text.chars().count().saturating_sub(TOLD);
     text.chars().skip(skip).collect()
 }

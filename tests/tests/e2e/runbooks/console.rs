@@ -106,9 +106,23 @@ async fn several_people_answer_one_run_and_who_is_first_counts() {
         "{said}"
     );
     assert_eq!(says(&ben, &run, (0, 0), None).await.0, 409);
-    let path = format!("/api/v2/runbook-runs/{run}/notes");
-    let note = ben.post(&path, json!({"text": "the cat is asleep"})).await;
+    let notes = format!("/api/v2/runbook-runs/{run}/notes");
+    let note = ben.post(&notes, json!({"text": "the cat is asleep"})).await;
     note.expect(201);
+    let orders = json!({"text": "\u{1b}[2Kthe cat"});
+    ben.post(&notes, orders).await.expect(422);
+    // Nobody but the terminal's own credential speaks for whom it names, or for the terminal.
+    let path = format!("/api/v2/runbook-runs/{run}");
+    let wish =
+        json!({"entered": entered.parse::<u64>().unwrap(), "section": 1, "item": 1, "by": "ada"});
+    let forged = ben.post(&format!("{path}/answers"), wish).await;
+    assert_eq!(forged.expect(201).body["by"], "ben");
+    let lines = root.get(&path).await.body["lines"].clone();
+    let end = json!({"event": "closed", "outcome": "done", "why": null});
+    let end = json!({"number": lines, "at": "2026-11-01T00:00:00Z", "by": "ada", "what": end});
+    let path = format!("{path}/lines");
+    let end = ben.post(&path, json!({ "lines": [end] })).await;
+    end.expect(409);
     // At the terminal; then its own turn has come for what ben did, and for the cat.
     line(&child, "yes");
     stands(&world, "2.3").await;
@@ -132,6 +146,14 @@ async fn several_people_answer_one_run_and_who_is_first_counts() {
         assert_eq!(says(&ben, &run, (3, 0), None).await, done);
     }
     stands(&world, "checks.1").await;
+    // Whoever gives a line for each question gives one for those too that are answered.
+    let owed = ["yes", "yes", word].into_iter();
+    for owed in owed.chain((word == "no").then_some("yes")) {
+        line(&child, owed);
+    }
+    // At the last moment.
+    let note = ben.post(&notes, json!({"text": "the cat is back"})).await;
+    note.expect(201);
     line(&child, "yes");
     let said = ended(child).await.ends(
         0,
@@ -139,6 +161,8 @@ async fn several_people_answer_one_run_and_who_is_first_counts() {
             "ben in the console: done",
             "root in the console: done",
             "ben in the console: the cat is asleep",
+            "ben in the console: the cat is back",
+            "not taken, it came for a question that is answered: `yes`",
             "done: runbook test",
         ],
     );
@@ -155,6 +179,7 @@ async fn several_people_answer_one_run_and_who_is_first_counts() {
     );
 
     let steps = root.get("/api/v2/operations").await.body["items"][0]["steps"].clone();
+    assert!(steps.to_string().contains("the cat is back"), "{steps}");
     let by = |name: &str| {
         let mut steps = steps.as_array().unwrap().iter();
         steps.find(|step| step["step"] == name).unwrap()["figures"]["by"].clone()
@@ -180,7 +205,7 @@ async fn several_people_answer_one_run_and_who_is_first_counts() {
             act.to_string().contains(r#"\"name\":\"ben\""#)
                 || act["actor"].to_string().contains("ben")
         };
-        (counts == (1, 1, 1) && answers.iter().any(|act| is_bens(&act))).then_some(())
+        (counts == (1, 2, 1) && answers.iter().any(|act| is_bens(&act))).then_some(())
     })
     .await;
 }
@@ -197,7 +222,7 @@ async fn what_a_killed_tool_did_not_tell_is_told_by_whoever_resumes() {
     let world = World::new().await;
     let key = teller(&world).await;
     let desk = Desk::with(&work()).at(&world.hub.url, &key);
-    let mut child = desk.begin(&["run", "test"], &[""]);
+    let mut child = desk.begin(&["run", "test", "--set", "WHO=shk_mine"], &[""]);
     let run = stands(&world, "2.1").await["id"]
         .as_str()
         .unwrap()
@@ -228,13 +253,32 @@ async fn what_a_killed_tool_did_not_tell_is_told_by_whoever_resumes() {
         .await;
     let lines = shown.expect(200).body["journal"].as_array().unwrap();
     assert!(lines.iter().any(|line| line["what"]["text"] == "dark here"));
+    // A key that somebody gave for a variable stays at the terminal.
+    let text = shown.body.to_string();
+    assert!(
+        !text.contains("shk_mine") && text.contains("[a secret]"),
+        "{text}"
+    );
     for (number, line) in lines.iter().enumerate() {
         assert_eq!(line["number"], number, "{line}");
     }
-    line(&child, "giveup it is enough");
-    ended(child).await.ends(1, &["given up"]);
+    line(&child, "quit");
+    ended(child).await.ends(5, &["it waits"]);
+    // It ends while the hub is away: the hub is told by the next who looks.
+    let desk = desk.at("http://127.0.0.1:9", &key);
+    let said = desk.run(&["resume", "--as", "eve"], &["giveup it is enough"]);
+    said.await.ends(1, &["given up"]);
+    assert_eq!(stands(&world, "2.3").await["outcome"], json!(null));
+    let desk = desk.at(&world.hub.url, &key);
+    let said = desk.run(&["report"], &[]).await;
+    said.ends(0, &["the console was told how the run", "failed"]);
     let told = stands(&world, "failed").await;
     assert_eq!(told["lines"], journal(&desk, &run), "{told}");
+    let record = world.operator.get("/api/v2/operations").await;
+    assert_eq!(record.body["items"][0]["id"], run.as_str(), "{record:?}");
+    assert!(!record.body.to_string().contains("shk_mine"), "{record:?}");
+    let said = desk.run(&["resume", &run], &[]).await;
+    said.ends(2, &["is over: failed"]);
 }
 
 #[tokio::test]
@@ -334,8 +378,10 @@ async fn a_run_is_followed_live_and_ticked_by_keyboard() {
     let complaints = browser.complaints().await;
     assert!(!complaints.iter().any(refused), "{complaints:?}");
 
-    line(&child, "yes");
-    line(&child, "yes");
+    // For the three questions that were answered here, then for those that are left.
+    for answer in ["yes", "yes", "no", "yes", "yes"] {
+        line(&child, answer);
+    }
     ended(child).await.ends(0, &["tea is ready"]);
     browser.until_says("#run-tiles", "done").await;
 }
@@ -366,11 +412,67 @@ async fn a_run_is_closed_to_other_tenants_and_has_no_buttons_for_who_only_looks(
         html.contains("the door is shut") && !html.contains("<button id="),
         "{html}"
     );
-    line(&child, "quit");
-    ended(child).await.ends(5, &["it waits"]);
+    // What somebody said there is not passed over in silence, whatever is said here.
+    for item in [1, 2] {
+        let said = says(&world.operator, &run, (1, item), None).await;
+        assert_eq!(said, (201, String::new()));
+    }
+    line(&child, "skip no door\nskip no lamp\ngiveup it is enough");
+    let told = [
+        "root in the console: done",
+        "root had answered in the console: done",
+        "given up",
+    ];
+    ended(child).await.ends(1, &told);
     until("the last line", || async {
         let shown = max.get(&path).await;
         (shown.body["lines"] == journal(&desk, &run)).then_some(())
     })
     .await;
+}
+
+/// Somebody is typing at a question that somebody else answers: what comes next is a command.
+#[tokio::test]
+async fn what_was_typed_for_an_answered_question_runs_nothing() {
+    let world = World::new().await;
+    let ben = ben(&world).await;
+    let steps = format!(
+        "## 1. Prepare\n\n- [ ] the door is shut\n\n## 2. Run\n\n{}",
+        block("printf 'a\\0b'; echo ran >>did", "exit 0")
+    );
+    let desk = Desk::with(&steps).at(&world.hub.url, &teller(&world).await);
+    let mut child = desk
+        .on_terminal(&["run", "test", "--as", "ada"])
+        .spawn()
+        .unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    let mut types = |text: &str| keys.write_all(text.as_bytes()).unwrap();
+    let run = stands(&world, "1.1").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    types("ye");
+    assert_eq!(says(&ben, &run, (0, 0), None).await.0, 201);
+    stands(&world, "2.1").await;
+    types("s\n\n");
+    // Not at once, and not later either, but for the word that nobody gives to another question.
+    until("the word to be asked for", || {
+        types("yes\n\n");
+        let screen = desk.read("typescript");
+        async move { screen.contains("`run` runs this").then_some(()) }
+    })
+    .await;
+    let screen = desk.read("typescript");
+    assert!(screen.contains("not taken, it came for"), "{screen}");
+    assert!(screen.contains("ben answered the question"), "{screen}");
+    assert_eq!(desk.read("did"), "");
+    types("run\n");
+    until("the command", || async {
+        (desk.read("did") == "ran\n").then_some(())
+    })
+    .await;
+    // A NUL in what it said is none that a database would not keep.
+    stands(&world, "checks.1").await;
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

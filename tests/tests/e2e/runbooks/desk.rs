@@ -106,6 +106,36 @@ impl Desk {
         command
     }
 
+    /// The same on a real terminal, whose screen is in the file `typescript`.
+    pub(super) fn on_terminal(&self, words: &[&str]) -> Command {
+        let tool = self.command(&[]);
+        let line = format!(
+            "{} runbook {}",
+            tool.get_program().to_string_lossy(),
+            words.join(" ")
+        );
+        let mut terminal = Command::new("script");
+        terminal
+            .args([
+                "--quiet",
+                "--flush",
+                "--return",
+                "--command",
+                &line,
+                "typescript",
+            ])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        for (name, value) in tool.get_envs() {
+            match value {
+                Some(value) => terminal.env(name, value),
+                None => terminal.env_remove(name),
+            };
+        }
+        terminal
+    }
+
     /// Begun, with these answers; standard input stays open.
     pub(super) fn begin(&self, words: &[&str], answers: &[&str]) -> Child {
         let child = self.command(words).spawn().unwrap();

@@ -1,7 +1,7 @@
 //! The terminal is lost, `hubctl` is killed, the machine's user presses Ctrl-C: nothing that was done is forgotten, and no
 //! command runs twice unasked.
 
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -197,25 +197,7 @@ async fn ctrl_c_ends_the_command_and_asks_what_now() {
 #[tokio::test]
 async fn it_runs_on_a_terminal_and_outlives_it() {
     let desk = Desk::with(&waiting());
-    let tool = desk.command(&[]);
-    let words = format!("{} runbook run test", tool.get_program().to_string_lossy());
-    let mut terminal = std::process::Command::new("script");
-    terminal
-        .args([
-            "--quiet",
-            "--flush",
-            "--return",
-            "--command",
-            &words,
-            "typescript",
-        ])
-        .current_dir(desk.folder.path())
-        .env("HUB_RUNBOOKS", "books")
-        .env("SUDO_USER", "ada")
-        .env_remove("HUB_TOKEN")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    let mut child = terminal.spawn().unwrap();
+    let mut child = desk.on_terminal(&["run", "test"]).spawn().unwrap();
     let mut keys = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut keys, b"\n\n").unwrap();
     until("the long block", || async {

@@ -26,7 +26,7 @@ struct Watching {
     until: Instant,
     second: Interval,
     /// What was shown last.
-    version: Option<(i64, i64, i64)>,
+    version: Option<i64>,
     run: RunView,
 }
 

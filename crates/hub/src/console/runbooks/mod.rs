@@ -127,7 +127,9 @@ pub(super) async fn note(
     Form(remark): Form<Remark>,
 ) -> Result<Response, Problem> {
     let id = id(&run)?;
-    match shared::note(&cx, id, remark.text.trim()).await {
+    // A form's lines end as those of the web do.
+    let text = remark.text.trim().replace("\r\n", "\n");
+    match shared::note(&cx, id, &text).await {
         Ok(_) => Ok(back(id, "said")),
         Err(error) => refused(&app, &cx, id, error.into()).await,
     }

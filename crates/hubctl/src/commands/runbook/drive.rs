@@ -1,15 +1,17 @@
 //! The checklist in the terminal: shows what is to be done, hears how it went, has it written down and told.
 
+mod hear;
+
 use std::path::Path;
 
 use hub_operate::operation::OperationLog;
-use hub_operate::runbook::{self, At, Close, Ended, How, Item, Now, Run, Then, What};
+use hub_operate::runbook::{self, At, Close, Ended, How, Item, Mark, Now, Run, Then, What};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::answers::{Answers, Next};
+use self::hear::{Signals, Wanted};
+use super::answers::Answers;
 use super::channel::Channel;
-use super::console::{Answered, Console, News, Turn};
+use super::console::{Answered, Console, Turn};
 use super::say::{self, Said};
 use super::show::lasting;
 use crate::client::Client;
@@ -24,24 +26,6 @@ enum Sitting {
     Close(Close),
 }
 
-/// What is heard at a question.
-enum Heard {
-    Line(String),
-    /// Somebody answered in the console.
-    Answer(Answered),
-    /// Somebody wrote something down in the console.
-    Noted,
-    /// Nobody answers any more; why.
-    Nobody(String),
-}
-
-/// What is to be done with an item.
-enum Wanted {
-    Said(Said),
-    /// Somebody else has done or decided it.
-    Answered(Answered),
-}
-
 /// Somebody at a runbook.
 struct Desk<'a> {
     run: Run,
@@ -52,41 +36,10 @@ struct Desk<'a> {
     signals: Signals,
     /// The section that was shown last.
     shown: Option<usize>,
-}
-
-/// What may come instead of an answer.
-struct Signals {
-    end: End,
-    /// The terminal is lost. What runs is heard out all the same.
-    hang_up: Signal,
-}
-
-/// Somebody wants it to end.
-struct End {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let end = End {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        };
-        Ok(Self {
-            end,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-impl End {
-    async fn comes(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+    /// Who answered the question before this one in the console, if a person at the terminal may not have seen it.
+    startled_by: Option<String>,
+    /// What was answered here last, unless the hub has said since that nobody else had.
+    passed: Option<Turn>,
 }
 
 /// Goes through it, until it is over or stops.
@@ -99,7 +52,7 @@ pub(super) async fn whole(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let id = run.id();
-    let console = Console::open(&mut run, client);
+    let console = Console::open(&mut run, client)?;
     let mut desk = Desk {
         run,
         answers,
@@ -108,6 +61,8 @@ pub(super) async fn whole(
         output,
         signals: Signals::new()?,
         shown: None,
+        startled_by: None,
+        passed: None,
     };
     desk.begin().await;
     let sitting = match desk.go().await {
@@ -186,19 +141,25 @@ impl Desk<'_> {
             let Some(item) = self.run.item(at).cloned() else {
                 return Ok(Sitting::Close(Close::Through));
             };
+            self.catch_up().await?;
             self.show(at, &item, before.is_some());
             self.run.shown()?;
             if let Some(why) = self.fill(at).await? {
                 return Ok(Sitting::Open(why));
             }
-            let turn = Turn {
-                entered: self.run.entered(),
-                at,
-            };
-            let sitting = match self.ask(turn, &item, before.is_some()).await? {
-                Ok(Wanted::Said(said)) => self.did(turn, &item, said).await?,
-                Ok(Wanted::Answered(answer)) => {
+            let turn = Turn::of(&self.run, at, &item);
+            let sitting = match self.ask(&turn, &item, before.is_some()).await? {
+                Ok(Wanted::Said(said)) => {
+                    self.startled_by = None;
+                    let waits = matches!(said, Said::Over(_) | Said::Quit);
+                    self.passed = Some(turn).filter(|_| !waits);
+                    self.did(at, &item, said).await?
+                }
+                Ok(Wanted::Answered(answer, via)) => {
                     self.take(at, &item, &answer).await?;
+                    self.answers.answered(&item.what, via);
+                    let is_person = self.answers.is_terminal();
+                    self.startled_by = is_person.then_some(answer.by);
                     None
                 }
                 Err(why) => return Ok(Sitting::Open(why)),
@@ -221,103 +182,6 @@ impl Desk<'_> {
         }
     }
 
-    /// Asks for the variables that the item needs. Why it stopped, if nobody said.
-    async fn fill(&mut self, at: At) -> Result<Option<String>, Failure> {
-        while let Some((name, what)) = self.run.lacks(at) {
-            self.output.prompt(&format!("{name} ({what}): "));
-            match self.heard(None).await? {
-                Heard::Nobody(why) => return Ok(Some(format!("{name} is not given ({why})"))),
-                Heard::Line(line) if !line.is_empty() => self.run.give(&name, &line)?,
-                Heard::Line(_) | Heard::Answer(_) | Heard::Noted => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// The next line, or what somebody answers in the console to `turn`; whoever speaks first.
-    async fn heard(&mut self, turn: Option<Turn>) -> Result<Heard, Failure> {
-        loop {
-            let limit = tokio::time::sleep(self.run.left());
-            let is_late = self.run.is_known_overdue();
-            tokio::select! {
-                // What was said here already was said before what comes from the console.
-                biased;
-                () = self.signals.end.comes() => {
-                    return Ok(Heard::Nobody("somebody interrupted it".to_owned()));
-                }
-                _ = self.signals.hang_up.recv() => {
-                    return Ok(Heard::Nobody("nobody answers".to_owned()));
-                }
-                next = self.answers.next() => return Ok(match next {
-                    Next::Line(line) => Heard::Line(line),
-                    Next::Nobody => Heard::Nobody("nobody answers".to_owned()),
-                }),
-                news = self.console.hears(turn, self.run.notes_taken()) => match news {
-                    News::Answer(answer) => return Ok(Heard::Answer(answer)),
-                    News::Note { number, by, text } => {
-                        self.output.note(&format!("\n  {by} in the console: {text}"));
-                        self.run.in_name_of(&by, |run| run.note(&text, Some(number)))?;
-                        self.tell(&format!("{by}: {text}")).await;
-                        return Ok(Heard::Noted);
-                    }
-                },
-                () = limit, if !is_late => self.look_at_the_clock().await?,
-            }
-        }
-    }
-
-    /// An answer to what is to be done, or why there is none.
-    async fn ask(
-        &mut self,
-        turn: Turn,
-        item: &Item,
-        is_again: bool,
-    ) -> Result<Result<Wanted, String>, Failure> {
-        self.output.prompt(say::question(&item.what, is_again));
-        // A command is run here only.
-        let asked = Some(turn).filter(|_| !matches!(item.what, What::Command { .. }));
-        loop {
-            let line = match self.heard(asked).await? {
-                Heard::Line(line) => line,
-                Heard::Answer(answer) => return Ok(Ok(Wanted::Answered(answer))),
-                Heard::Noted => {
-                    self.output.prompt(say::question(&item.what, is_again));
-                    continue;
-                }
-                Heard::Nobody(why) => return Ok(Err(why)),
-            };
-            let hint = match Said::parse(&line, &item.what) {
-                Said::Help => say::help(&item.what),
-                Said::Unclear(hint) => hint.to_owned(),
-                Said::Note(text) => {
-                    self.run.note(&text, None)?;
-                    self.tell(&text).await;
-                    "written down".to_owned()
-                }
-                said => return Ok(Ok(self.unless_answered(turn, item, said).await)),
-            };
-            self.output.note(&hint);
-            self.output.prompt(say::question(&item.what, is_again));
-        }
-    }
-
-    /// What was said here, unless somebody in the console was first.
-    async fn unless_answered(&self, turn: Turn, item: &Item, said: Said) -> Wanted {
-        let choice = match (&item.what, &said) {
-            (What::Confirm { .. }, Said::Yes) => None,
-            (What::Decision { choices, .. }, Said::Choice(number)) => {
-                choices.get(*number).map(|choice| choice.label.as_str())
-            }
-            _ => return Wanted::Said(said),
-        };
-        match self.console.first(turn, choice, self.run.by()).await {
-            Some(answer) if answer.by != self.run.by() || answer.choice.as_deref() != choice => {
-                Wanted::Answered(answer)
-            }
-            _ => Wanted::Said(said),
-        }
-    }
-
     /// Takes into the journal what somebody answered in the console.
     async fn take(&mut self, at: At, item: &Item, answer: &Answered) -> Result<(), Failure> {
         let word = answer.choice.as_deref().unwrap_or("done");
@@ -332,6 +196,8 @@ impl Desk<'_> {
         };
         match number {
             Some(number) => self.decided(item, number, &answer.by).await,
+            // No answer to it; the console knows none of these.
+            None if matches!(item.what, What::Decision { .. }) => Ok(()),
             None => self.person(at, How::Confirmed, "", &answer.by).await,
         }
     }
@@ -349,13 +215,8 @@ impl Desk<'_> {
     }
 
     /// Does what was said. `Some` if that ends the sitting.
-    async fn did(
-        &mut self,
-        turn: Turn,
-        item: &Item,
-        said: Said,
-    ) -> Result<Option<Sitting>, Failure> {
-        let (at, by) = (turn.at, self.run.by().to_owned());
+    async fn did(&mut self, at: At, item: &Item, said: Said) -> Result<Option<Sitting>, Failure> {
+        let by = self.run.by().to_owned();
         match said {
             Said::Yes if matches!(item.what, What::Command { .. }) => return self.command().await,
             Said::Yes => self.person(at, How::Confirmed, "", &by).await?,
@@ -464,7 +325,8 @@ impl Desk<'_> {
         Ok(())
     }
 
-    async fn close(self, close: Close, state: &Path, client: &Client) -> Result<Exit, Failure> {
+    async fn close(mut self, close: Close, state: &Path, client: &Client) -> Result<Exit, Failure> {
+        self.catch_up().await?;
         let Self {
             run,
             channel,
@@ -484,7 +346,9 @@ impl Desk<'_> {
             .tell(&run, &format!("{outcome}{why} after {took}"), output)
             .await;
         let record = run.close(close)?;
-        console.close().await;
+        if console.close().await {
+            runbook::mark(state, record.id, Mark::Told)?;
+        }
         let why = record
             .why
             .as_ref()

@@ -14,13 +14,18 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use hub_base::{OperationId, SystemClock};
-use hub_operate::runbook::{self, Run, Start};
+use hub_operate::restore::tenant::decide::plain;
+use hub_operate::runbook::{self, Past, Run, Start};
+use serde_json::json;
 
 use self::answers::Answers;
 use self::channel::Channel;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+
+/// Characters of a name.
+const LONGEST_NAME: usize = 200;
 
 /// Go through runbooks step by step, with a record of who did what; rehearse them in a sandbox.
 #[derive(Debug, Subcommand)]
@@ -67,7 +72,8 @@ pub(crate) struct Hands {
     /// Who you are, for the record; without it the name of your account on this machine.
     #[arg(long = "as", value_name = "NAME")]
     by: Option<String>,
-    /// Answers from a file instead of the terminal, a line for each question; `#` begins a comment.
+    /// Answers from a file instead of the terminal, a line for each question, also for one that somebody in the
+    /// console answers; `#` begins a comment.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
     /// A TOML file with `[notify]` (slack, webhook, email; `deploy.toml` will do): told how it goes on.
@@ -123,7 +129,10 @@ impl Runbook {
             Self::Run(begin) => begin.run(client, output).await,
             Self::Resume(resume) => resume.run(client, output).await,
             Self::Check(check) => check.run(output).await,
-            Self::Report(report) => show::report(&report.runs.state, report.id, output),
+            Self::Report(report) => {
+                console::catch_up(&report.runs.state, client, output).await?;
+                show::report(&report.runs.state, report.id, output)
+            }
         }
     }
 }
@@ -141,6 +150,7 @@ impl Begin {
             folder: std::env::current_dir()?,
             incident: self.incident,
         };
+        console::catch_up(&self.runs.state, client, output).await?;
         let run = Run::begin(book, start, surroundings(), Arc::new(SystemClock))?;
         drive::whole(run, &self.runs.state, answers, channel, client, output).await
     }
@@ -153,6 +163,10 @@ impl Resume {
         let by = self.hands.name()?;
         let state = &self.runs.state;
         let id = self.id.map_or_else(|| only(state), Ok)?;
+        if let Some(past) = runbook::past(state, id)? {
+            return ended(state, past, client, output).await;
+        }
+        console::catch_up(state, client, output).await?;
         let run = Run::resume(state, id, &by, surroundings(), Arc::new(SystemClock))?;
         if let Some(to) = run.awaited().filter(|to| *to != by) {
             output.note(&format!(
@@ -161,6 +175,38 @@ impl Resume {
         }
         drive::whole(run, state, answers, channel, client, output).await
     }
+}
+
+/// A run that is over is not gone on with; but the console may not know how it ended.
+async fn ended(
+    state: &std::path::Path,
+    past: Past,
+    client: &Client,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (id, outcome) = (past.id, past.outcome.clone());
+    let over = || {
+        Failure::new(
+            Exit::Usage,
+            anyhow::anyhow!("the run {id} is over: {outcome}"),
+        )
+    };
+    if !client.has_token() {
+        return Err(over());
+    }
+    let fresh = console::tell(state, past, client).await?;
+    console::catch_up(state, client, output).await?;
+    if fresh == 0 {
+        return Err(over());
+    }
+    if output.json {
+        output.document(&json!({"id": id, "is_over": true, "told": fresh}))?;
+    } else {
+        output.line(&format!(
+            "the run {id} is over: {outcome}; the console was told its last {fresh} lines"
+        ))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// The one run that is not over.
@@ -196,7 +242,8 @@ impl Hands {
             let what = anyhow::anyhow!("nobody knows who you are");
             return Err(Failure::new(Exit::Usage, what).help("give --as NAME"));
         }
-        Ok(name)
+        // Others see it, on their terminals too.
+        Ok(plain(&name).chars().take(LONGEST_NAME).collect())
     }
 }
 

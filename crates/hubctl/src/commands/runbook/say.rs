@@ -94,6 +94,16 @@ pub(super) fn question(what: &What, is_again: bool) -> &'static str {
     }
 }
 
+/// Of a command that follows an answer from the console: what was meant for the question before does not run it.
+pub(super) const WARY: &str = "Run it? [run, ? for more] ";
+
+/// Whether a line says in full that a command is to be run.
+pub(super) fn is_plain_run(line: &str) -> bool {
+    ["run", "again"]
+        .iter()
+        .any(|word| line.eq_ignore_ascii_case(word))
+}
+
 /// A step's heading.
 pub(super) fn heading(section: &Section) -> String {
     let label = section.label();

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use hub_base::NoteId;
+
 use super::super::journal::{Ended, How, What as Event};
 use super::super::stands::{At, Now};
-use super::super::{Then, What, tell};
+use super::super::{Then, What, clean, tell};
 use super::{Close, Run};
 use crate::error::Error;
 use crate::operation::{OperationLog, Record};
@@ -59,11 +61,11 @@ impl Run {
         self.write(Event::Handed { to: to.to_owned() })
     }
 
-    /// Somebody has something to say that belongs to the record; in the console it has a number.
+    /// Somebody has something to say that belongs to the record; in the console it has an id.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn note(&mut self, text: &str, console: Option<u32>) -> Result<(), Error> {
+    pub fn note(&mut self, text: &str, console: Option<NoteId>) -> Result<(), Error> {
         self.write(Event::Noted {
             text: text.to_owned(),
             console,
@@ -108,7 +110,7 @@ impl Run {
             kind: "runbook".to_owned(),
             subject: self.book.name.clone(),
             outcome: outcome.clone(),
-            why: why.clone(),
+            why: why.as_deref().map(clean::short),
             began: self.began(),
             ended: self.clock.now(),
             steps: tell::entries(&self),

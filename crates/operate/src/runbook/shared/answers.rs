@@ -1,34 +1,37 @@
 //! What people say to a run: an answer to an item, a note. Each in one transaction with its act, while nobody else changes the run.
 
-use hub_base::{Actor, OperationId};
+use hub_base::{Actor, NoteId, OperationId};
 use hub_store::Cx;
 
 use super::{
-    Answer, LONGEST, LONGEST_NAME, MOST_NOTES, Note, Shared, Wish, act, count, fault, fits, held,
-    label, repo,
+    Answer, LONGEST, LONGEST_NAME, MOST_NOTES, Note, Shared, Wish, act, actor, count, fault, fits,
+    held, is_in_reach, label, repo,
 };
 use crate::error::Error;
+use crate::restore::tenant::decide::plain;
 use crate::runbook::{At, Event, Now, What};
 
 /// Somebody answers an item whose turn it is, or says of one in the same section that it is done. The same answer of the same
 /// person is taken once.
 ///
 /// # Errors
-/// [`Error::Untimely`] says who was first, or why it is not to be answered now; [`Error::Record`]; [`Error::UnknownRun`].
+/// [`Error::Answered`] says who was first, [`Error::Untimely`] why it is not to be answered now; [`Error::Record`]; [`Error::UnknownRun`].
 pub async fn answer(cx: &Cx, id: OperationId, wish: Wish) -> Result<Answer, Error> {
-    let by = wish.by.clone().unwrap_or_else(|| who(cx));
-    fits("by", &by, LONGEST_NAME)?;
     let mut tx = cx.write().await?;
     let run = held(&mut tx, id).await?;
+    let me = actor(cx);
+    // Only the tool at the terminal speaks for the people who sit there.
+    let named = wish.by.clone().filter(|_| run.overview.teller == me);
+    let by = named.unwrap_or_else(|| who(cx));
+    fits("by", &by, LONGEST_NAME)?;
     if let Some(first) = run.answers.iter().find(|one| one.is_for(&wish)) {
         if first.by == by && first.choice == wish.choice {
             return Ok(first.clone());
         }
-        return Err(Error::Untimely(format!(
-            "{} was first: {}",
-            first.by,
-            first.word()
-        )));
+        return Err(Error::Answered {
+            by: first.by.clone(),
+            choice: first.choice.clone(),
+        });
     }
     may_answer(&run, &wish)?;
     let answer = Answer {
@@ -37,6 +40,7 @@ pub async fn answer(cx: &Cx, id: OperationId, wish: Wish) -> Result<Answer, Erro
         item: wish.item,
         choice: wish.choice,
         by,
+        actor: me,
         at: cx.now(),
     };
     repo::insert_answer(&mut tx, id, &answer).await?;
@@ -86,9 +90,11 @@ fn may_answer(run: &Shared, wish: &Wish) -> Result<(), Error> {
             }
         };
     }
+    let is_open = { sections }.is_some_and(|section| is_in_reach(section, at.item, index));
     match (&item.what, &wish.choice) {
         (What::Command { .. }, _) => Err(fault("item", "a command is run by the one who leads")),
-        (What::Confirm { .. }, None) => Ok(()),
+        (What::Confirm { .. }, None) if is_open => Ok(()),
+        (What::Confirm { .. }, None) => untimely("its turn has not come yet"),
         (What::Confirm { .. }, Some(_)) => Err(fault("choice", "it is only done or not")),
         (What::Decision { .. }, _) if index != at.item => untimely("its turn has not come yet"),
         (What::Decision { choices, .. }, choice) => {
@@ -119,8 +125,10 @@ pub async fn note(cx: &Cx, id: OperationId, said: &str) -> Result<Note, Error> {
     }
     let note = Note {
         number: count(run.notes.len()) + 1,
+        id: NoteId::new(&**cx.clock()),
         said: said.to_owned(),
         by,
+        actor: actor(cx),
         at: cx.now(),
     };
     repo::insert_note(&mut tx, id, &note).await?;
@@ -132,9 +140,11 @@ pub async fn note(cx: &Cx, id: OperationId, said: &str) -> Result<Note, Error> {
 }
 
 fn who(cx: &Cx) -> String {
-    match &cx.principal.actor {
+    let name = match &cx.principal.actor {
         Actor::User { username, .. } => username.clone(),
         Actor::ApiKey { name, .. } => format!("API key {name}"),
         Actor::System { .. } | Actor::Anonymous => "the hub".to_owned(),
-    }
+    };
+    // Whatever they are called, they may answer.
+    plain(&name).chars().take(LONGEST_NAME).collect()
 }

@@ -4,22 +4,24 @@
 //! and the one who leads takes it into the journal when its turn comes.
 
 mod answers;
+mod lines;
 mod picture;
 mod repo;
 
-use hub_base::{OperationId, Timestamp};
-use hub_events::{Act, Class, Outcome, Subject};
+use hub_base::{Actor, NoteId, OperationId, Timestamp};
+use hub_events::{Act, Class, Subject};
 use hub_store::{Cx, Tx};
-use sha2::{Digest as _, Sha256};
 
 pub use self::answers::{answer, note};
+pub use self::lines::tell;
 pub use self::picture::{Done, ItemPicture, Picture, SectionPicture, State};
-use super::Runbook;
-use super::journal::{Line, What as Event};
+use super::journal::Line;
 use super::stands::{At, Now, place};
 use super::tell::Told;
+use super::{Runbook, Section, What};
 use crate::error::Error;
 use crate::operation::Record;
+use crate::restore::tenant::decide::orders;
 
 /// OCSF's `activity_id` of an application's update (class 6002).
 const UPDATE: u8 = 8;
@@ -52,6 +54,8 @@ pub struct Overview {
     pub title: String,
     pub sha256: String,
     pub leader: String,
+    /// Who tells of it, by kind and id.
+    pub teller: String,
     pub incident: Option<String>,
     pub began: Timestamp,
     /// When something was told of it last.
@@ -73,6 +77,8 @@ pub struct Answer {
     /// A decision's word; `None`: it is done.
     pub choice: Option<String>,
     pub by: String,
+    /// Who said it or told it for them, by kind and id.
+    pub actor: String,
     pub at: Timestamp,
 }
 
@@ -81,8 +87,11 @@ pub struct Answer {
 pub struct Note {
     /// From 1.
     pub number: u32,
+    pub id: NoteId,
     pub said: String,
     pub by: String,
+    /// By kind and id.
+    pub actor: String,
     pub at: Timestamp,
 }
 
@@ -94,7 +103,7 @@ pub struct Wish {
     pub section: u32,
     pub item: u32,
     pub choice: Option<String>,
-    /// Whose answer it is, if a tool tells it for them.
+    /// Whose answer it is, if the one who tells of the run tells it for them; of others it says nothing.
     pub by: Option<String>,
 }
 
@@ -152,7 +161,33 @@ fn fits(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
     if text.trim().is_empty() || text.chars().count() > most {
         return Err(fault(field, format!("use 1 to {most} characters")));
     }
+    // Whoever reads it may be at a terminal, perhaps as root.
+    if text
+        .chars()
+        .any(|letter| orders(letter) && !matches!(letter, '\n' | '\t'))
+    {
+        return Err(fault(field, "must have no control characters"));
+    }
     Ok(())
+}
+
+/// Who acts, by kind and id: names change and may be alike.
+fn actor(cx: &Cx) -> String {
+    match &cx.principal.actor {
+        Actor::User { user, .. } => format!("user {user}"),
+        Actor::ApiKey { key, .. } => format!("API key {key}"),
+        Actor::System { component } => format!("hub {component}"),
+        Actor::Anonymous => "nobody".to_owned(),
+    }
+}
+
+/// Whether an item may be ticked while the turn is at another one of its section: only what people do stands between.
+fn is_in_reach(section: &Section, turn: usize, item: usize) -> bool {
+    let between = section.items.get(turn..item);
+    between.is_some_and(|items| {
+        let mut items = items.iter();
+        items.all(|item| matches!(item.what, What::Confirm { .. }))
+    })
 }
 
 fn count(number: usize) -> u32 {
@@ -166,6 +201,9 @@ fn count(number: usize) -> u32 {
 pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
     fits("by", &begins.by, LONGEST_NAME)?;
     fits("runbook", &begins.runbook, LONGEST_NAME)?;
+    if let Some(incident) = &begins.incident {
+        fits("incident", incident, LONGEST_NAME)?;
+    }
     if begins.text.len() > LONGEST_BOOK {
         return Err(fault(
             "text",
@@ -174,6 +212,10 @@ pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
     }
     let book = parse(&begins.runbook, &begins.text)
         .map_err(|what| fault("text", format!("is no runbook: {what}")))?;
+    fits("title", &book.title, LONGEST_NAME)?;
+    if begins.text.contains('\0') {
+        return Err(fault("text", "must have no NUL"));
+    }
     let mut tx = cx.write().await?;
     let overview = Overview {
         id: begins.id,
@@ -181,6 +223,7 @@ pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
         title: book.title.clone(),
         sha256: book.digest(),
         leader: begins.by.clone(),
+        teller: actor(cx),
         incident: begins.incident.clone(),
         began: begins.began,
         told: cx.now(),
@@ -192,7 +235,9 @@ pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
     if !repo::insert(&mut tx, &overview, &begins.text).await? {
         let known = repo::hold(&mut tx, begins.id).await?;
         return match known {
-            Some((known, _)) if known.sha256 == overview.sha256 => Ok(known.lines),
+            Some((known, _)) if known.sha256 == overview.sha256 => {
+                repo::count_lines(&mut tx, begins.id).await
+            }
             _ => Err(Error::Untimely(format!(
                 "the run {} goes by another runbook",
                 begins.id
@@ -259,126 +304,9 @@ async fn whole(tx: &mut Tx, (overview, text): (Overview, String)) -> Result<Shar
     })
 }
 
-/// Further lines of a run's journal; those that are known are passed over. How many are known now.
-///
-/// # Errors
-/// [`Error::UnknownRun`]; [`Error::Untimely`] if lines before these are missing; [`Error::Record`].
-pub async fn tell(cx: &Cx, id: OperationId, told: Vec<Told>) -> Result<u32, Error> {
-    if told.len() > MOST_AT_ONCE {
-        return Err(fault("lines", format!("must be at most {MOST_AT_ONCE}")));
-    }
-    for one in &told {
-        check(one)?;
-    }
-    let mut tx = cx.write().await?;
-    let mut run = held(&mut tx, id).await?;
-    let known = run.overview.lines;
-    let mut fresh = Vec::new();
-    for one in told {
-        let next = count(run.lines.len());
-        if one.number < next {
-            continue;
-        }
-        if one.number > next {
-            return Err(Error::Untimely(format!(
-                "line {next} of the run {id} was not told yet"
-            )));
-        }
-        fresh.push(one.clone());
-        run.lines.push(one);
-    }
-    if fresh.is_empty() {
-        return Ok(known);
-    }
-    if run.lines.len() > MOST_LINES {
-        return Err(Error::Untimely(format!(
-            "the run {id} has {MOST_LINES} lines"
-        )));
-    }
-    for one in &fresh {
-        repo::insert_line(&mut tx, id, one).await?;
-    }
-    let after = after(cx, &run);
-    repo::update(&mut tx, &after).await?;
-    tx.commit(progress(&after, &fresh)).await?;
-    Ok(after.lines)
-}
-
-fn check(told: &Told) -> Result<(), Error> {
-    fits("by", &told.line.by, LONGEST_NAME)?;
-    let output = told.output.as_deref().unwrap_or_default();
-    if output.chars().count() > LONGEST {
-        return Err(fault(
-            "output",
-            format!("use at most {LONGEST} characters: its end"),
-        ));
-    }
-    let event = serde_json::to_vec(&told.line.what).unwrap_or_default();
-    if event.len() > LONGEST_EVENT {
-        return Err(fault(
-            "event",
-            format!("must be at most {LONGEST_EVENT} bytes"),
-        ));
-    }
-    Ok(())
-}
-
-/// The run's line of the list as its journal has it now.
-fn after(cx: &Cx, run: &Shared) -> Overview {
-    let leads = |told: &Told| match &told.line.what {
-        Event::Handed { to } => Some(to.clone()),
-        Event::Resumed | Event::Begun { .. } => Some(told.line.by.clone()),
-        _ => None,
-    };
-    let closed = run
-        .lines
-        .iter()
-        .rev()
-        .find_map(|told| match &told.line.what {
-            Event::Closed { outcome, .. } => Some((outcome.clone(), told.line.at)),
-            _ => None,
-        });
-    Overview {
-        leader: { run.lines.iter().rev().find_map(leads) }
-            .unwrap_or_else(|| run.overview.leader.clone()),
-        told: cx.now(),
-        lines: count(run.lines.len()),
-        standing: standing(&run.book, &run.now().0),
-        outcome: { closed.as_ref() }
-            .map(|(outcome, _)| outcome.clone())
-            .or_else(|| run.overview.outcome.clone()),
-        ended: closed.map(|(_, at)| at).or(run.overview.ended),
-        ..run.overview.clone()
-    }
-}
-
 /// The record of a run that is over has come: the console may not have been told of its end.
 pub(crate) async fn ended(tx: &mut Tx, record: &Record) -> Result<(), Error> {
     repo::close(tx, record).await
-}
-
-/// What was told, by its hash: in words the ledger gets it at the end, with the operation's record.
-fn progress(run: &Overview, fresh: &[Told]) -> Act {
-    let mut hash = Sha256::new();
-    for told in fresh {
-        hash.update(serde_json::to_vec(&told.line).unwrap_or_default());
-        hash.update(b"\n");
-    }
-    let operation = if run.outcome.is_some() {
-        "runbook.end"
-    } else {
-        "runbook.progress"
-    };
-    let is_good = run.outcome.as_ref().is_none_or(|outcome| outcome == "done");
-    let act = act(operation, run)
-        .with("unmapped.runbook.lines", run.lines)
-        .with("unmapped.runbook.sha256", hex::encode(hash.finalize()))
-        .with("unmapped.runbook.standing", run.standing.as_str());
-    act.outcome(if is_good {
-        Outcome::Success
-    } else {
-        Outcome::Failure
-    })
 }
 
 /// The newest runs first, at most `limit`.
@@ -407,12 +335,12 @@ pub async fn said(tx: &mut Tx, id: OperationId) -> Result<(Vec<Answer>, Vec<Note
     Ok((repo::answers(tx, id).await?, repo::notes(tx, id).await?))
 }
 
-/// Lines, answers and notes of it: whoever watches looks again when they are others.
+/// Another one with everything that happens in it and is said to it: whoever watches looks again then.
 ///
 /// # Errors
-/// [`Error::Store`].
-pub async fn version(tx: &mut Tx, id: OperationId) -> Result<(i64, i64, i64), Error> {
-    repo::version(tx, id).await
+/// [`Error::UnknownRun`], [`Error::Store`].
+pub async fn version(tx: &mut Tx, id: OperationId) -> Result<i64, Error> {
+    repo::version(tx, id).await?.ok_or(Error::UnknownRun(id))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use hub_base::Timestamp;
 
-use super::{Answer, Shared, count};
+use super::{Answer, Shared, count, is_in_reach};
 use crate::runbook::{At, Ended, Event, Item, Now, Section, Told, What};
 
 /// The whole of it.
@@ -106,9 +106,13 @@ fn pictured<'a>(
         State::Waits if comes => answered(run, place, entered).unwrap_or(State::Waits),
         state => state,
     };
+    let section = run.book.sections.get(place.section);
+    let reach = at
+        .zip(section)
+        .is_some_and(|(at, section)| is_in_reach(section, at.item, place.item));
     let may_be = match &item.what {
         What::Command { .. } => false,
-        What::Confirm { .. } => comes,
+        What::Confirm { .. } => comes && reach,
         What::Decision { .. } => is_turn,
     };
     ItemPicture {

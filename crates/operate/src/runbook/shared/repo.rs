@@ -1,4 +1,4 @@
-use hub_base::{OperationId, Timestamp};
+use hub_base::{NoteId, OperationId, Timestamp};
 use hub_store::{Error as Fault, Tx};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -11,6 +11,7 @@ use crate::runbook::{Line, Told};
 
 type Row = (
     Uuid,
+    String,
     String,
     String,
     String,
@@ -34,6 +35,7 @@ fn read(row: Row) -> (Overview, String) {
         book,
         sha256,
         leader,
+        teller,
         incident,
         began,
         told,
@@ -48,6 +50,7 @@ fn read(row: Row) -> (Overview, String) {
         title,
         sha256,
         leader,
+        teller,
         incident,
         began: Timestamp::from_offset(began),
         told: Timestamp::from_offset(told),
@@ -72,8 +75,8 @@ pub(super) async fn insert(tx: &mut Tx, run: &Overview, book: &str) -> Result<bo
     let tenant = tx.tenant().uuid();
     let done = sqlx::query(
         "insert into runbook_run
-           (tenant_id, id, runbook, title, book, sha256, leader, incident, began_at, told_at, lines, standing)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) on conflict do nothing",
+           (tenant_id, id, runbook, title, book, sha256, leader, teller, incident, began_at, told_at, lines, standing)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12) on conflict do nothing",
     )
     .bind(tenant)
     .bind(run.id.uuid())
@@ -82,6 +85,7 @@ pub(super) async fn insert(tx: &mut Tx, run: &Overview, book: &str) -> Result<bo
     .bind(book)
     .bind(&run.sha256)
     .bind(&run.leader)
+    .bind(&run.teller)
     .bind(&run.incident)
     .bind(run.began.to_offset())
     .bind(run.told.to_offset())
@@ -99,7 +103,7 @@ pub(super) async fn hold(
 ) -> Result<Option<(Overview, String)>, Error> {
     let tenant = tx.tenant().uuid();
     let row: Option<Row> = sqlx::query_as(
-        "select id, runbook, title, book, sha256, leader, incident, began_at, told_at, lines, standing, outcome, ended_at
+        "select id, runbook, title, book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
          from runbook_run where tenant_id = $1 and id = $2 for update",
     )
     .bind(tenant)
@@ -116,7 +120,7 @@ pub(super) async fn find(
 ) -> Result<Option<(Overview, String)>, Error> {
     let tenant = tx.tenant().uuid();
     let row: Option<Row> = sqlx::query_as(
-        "select id, runbook, title, book, sha256, leader, incident, began_at, told_at, lines, standing, outcome, ended_at
+        "select id, runbook, title, book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
          from runbook_run where tenant_id = $1 and id = $2",
     )
     .bind(tenant)
@@ -131,7 +135,7 @@ pub(super) async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Overview>, Error
     let tenant = tx.tenant().uuid();
     // Without the runbooks themselves: a list needs none.
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, runbook, title, '' as book, sha256, leader, incident, began_at, told_at, lines, standing, outcome, ended_at
+        "select id, runbook, title, '' as book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
          from runbook_run where tenant_id = $1 order by began_at desc, id desc limit $2",
     )
     .bind(tenant)
@@ -145,7 +149,8 @@ pub(super) async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Overview>, Error
 pub(super) async fn update(tx: &mut Tx, run: &Overview) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "update runbook_run set leader = $3, told_at = $4, lines = $5, standing = $6, outcome = $7, ended_at = $8
+        "update runbook_run set leader = $3, told_at = $4, lines = $5, standing = $6, outcome = $7, ended_at = $8,
+           teller = $9, version = version + 1
          where tenant_id = $1 and id = $2",
     )
     .bind(tenant)
@@ -156,6 +161,7 @@ pub(super) async fn update(tx: &mut Tx, run: &Overview) -> Result<(), Error> {
     .bind(&run.standing)
     .bind(&run.outcome)
     .bind(run.ended.map(Timestamp::to_offset))
+    .bind(&run.teller)
     .execute(tx.conn())
     .await
     .map_err(Fault::from)?;
@@ -166,7 +172,7 @@ pub(super) async fn update(tx: &mut Tx, run: &Overview) -> Result<(), Error> {
 pub(super) async fn close(tx: &mut Tx, record: &Record) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "update runbook_run set standing = $3, outcome = $3, ended_at = $4
+        "update runbook_run set standing = $3, outcome = $3, ended_at = $4, version = version + 1
          where tenant_id = $1 and id = $2 and outcome is null",
     )
     .bind(tenant)
@@ -179,12 +185,17 @@ pub(super) async fn close(tx: &mut Tx, record: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) async fn insert_line(tx: &mut Tx, run: OperationId, told: &Told) -> Result<(), Error> {
+pub(super) async fn insert_line(
+    tx: &mut Tx,
+    run: OperationId,
+    told: &Told,
+    actor: &str,
+) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     let event = serde_json::to_value(&told.line.what).unwrap_or_default();
     sqlx::query(
-        "insert into runbook_line (tenant_id, run_id, number, at, who, event, output)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into runbook_line (tenant_id, run_id, number, at, who, event, output, actor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant)
     .bind(run.uuid())
@@ -193,10 +204,24 @@ pub(super) async fn insert_line(tx: &mut Tx, run: OperationId, told: &Told) -> R
     .bind(&told.line.by)
     .bind(event)
     .bind(&told.output)
+    .bind(actor)
     .execute(tx.conn())
     .await
     .map_err(Fault::from)?;
     Ok(())
+}
+
+/// How many lines there are.
+pub(super) async fn count_lines(tx: &mut Tx, run: OperationId) -> Result<u32, Error> {
+    let tenant = tx.tenant().uuid();
+    let (count,): (i64,) =
+        sqlx::query_as("select count(*) from runbook_line where tenant_id = $1 and run_id = $2")
+            .bind(tenant)
+            .bind(run.uuid())
+            .fetch_one(tx.conn())
+            .await
+            .map_err(Fault::from)?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 pub(super) async fn lines(tx: &mut Tx, run: OperationId) -> Result<Vec<Told>, Error> {
@@ -234,8 +259,8 @@ pub(super) async fn insert_answer(
 ) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "insert into runbook_answer (tenant_id, run_id, entered, section, item, choice, who, at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into runbook_answer (tenant_id, run_id, entered, section, item, choice, who, at, actor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(tenant)
     .bind(run.uuid())
@@ -245,17 +270,26 @@ pub(super) async fn insert_answer(
     .bind(&answer.choice)
     .bind(&answer.by)
     .bind(answer.at.to_offset())
+    .bind(&answer.actor)
     .execute(tx.conn())
     .await
     .map_err(Fault::from)?;
-    Ok(())
+    changed(tx, run).await
 }
 
 pub(super) async fn answers(tx: &mut Tx, run: OperationId) -> Result<Vec<Answer>, Error> {
-    type Row = (i32, i32, i32, Option<String>, String, OffsetDateTime);
+    type Row = (
+        i32,
+        i32,
+        i32,
+        Option<String>,
+        String,
+        String,
+        OffsetDateTime,
+    );
     let tenant = tx.tenant().uuid();
     let rows: Vec<Row> = sqlx::query_as(
-        "select entered, section, item, choice, who, at from runbook_answer
+        "select entered, section, item, choice, who, actor, at from runbook_answer
          where tenant_id = $1 and run_id = $2 order by entered, section, item",
     )
     .bind(tenant)
@@ -263,12 +297,13 @@ pub(super) async fn answers(tx: &mut Tx, run: OperationId) -> Result<Vec<Answer>
     .fetch_all(tx.conn())
     .await
     .map_err(Fault::from)?;
-    let read = |(entered, section, item, choice, by, at): Row| Answer {
+    let read = |(entered, section, item, choice, by, actor, at): Row| Answer {
         entered: number(entered),
         section: number(section),
         item: number(item),
         choice,
         by,
+        actor,
         at: Timestamp::from_offset(at),
     };
     Ok(rows.into_iter().map(read).collect())
@@ -277,8 +312,8 @@ pub(super) async fn answers(tx: &mut Tx, run: OperationId) -> Result<Vec<Answer>
 pub(super) async fn insert_note(tx: &mut Tx, run: OperationId, note: &Note) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "insert into runbook_note (tenant_id, run_id, number, said, who, at)
-         values ($1, $2, $3, $4, $5, $6)",
+        "insert into runbook_note (tenant_id, run_id, number, said, who, at, actor, id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant)
     .bind(run.uuid())
@@ -286,42 +321,56 @@ pub(super) async fn insert_note(tx: &mut Tx, run: OperationId, note: &Note) -> R
     .bind(&note.said)
     .bind(&note.by)
     .bind(note.at.to_offset())
+    .bind(&note.actor)
+    .bind(note.id.uuid())
     .execute(tx.conn())
     .await
     .map_err(Fault::from)?;
-    Ok(())
+    changed(tx, run).await
 }
 
 pub(super) async fn notes(tx: &mut Tx, run: OperationId) -> Result<Vec<Note>, Error> {
+    type Row = (i32, Uuid, String, String, String, OffsetDateTime);
     let tenant = tx.tenant().uuid();
-    let rows: Vec<(i32, String, String, OffsetDateTime)> = sqlx::query_as(
-        "select number, said, who, at from runbook_note where tenant_id = $1 and run_id = $2 order by number",
+    let rows: Vec<Row> = sqlx::query_as(
+        "select number, id, said, who, actor, at from runbook_note
+         where tenant_id = $1 and run_id = $2 order by number",
     )
     .bind(tenant)
     .bind(run.uuid())
     .fetch_all(tx.conn())
     .await
     .map_err(Fault::from)?;
-    let read = |(place, said, by, at)| Note {
+    let read = |(place, id, said, by, actor, at)| Note {
         number: number(place),
+        id: NoteId::from_uuid(id),
         said,
         by,
+        actor,
         at: Timestamp::from_offset(at),
     };
     Ok(rows.into_iter().map(read).collect())
 }
 
-pub(super) async fn version(tx: &mut Tx, run: OperationId) -> Result<(i64, i64, i64), Error> {
+async fn changed(tx: &mut Tx, run: OperationId) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
-    let found: (i64, i64, i64) = sqlx::query_as(
-        "select (select count(*) from runbook_line where tenant_id = $1 and run_id = $2),
-           (select count(*) from runbook_answer where tenant_id = $1 and run_id = $2),
-           (select count(*) from runbook_note where tenant_id = $1 and run_id = $2)",
-    )
-    .bind(tenant)
-    .bind(run.uuid())
-    .fetch_one(tx.conn())
-    .await
-    .map_err(Fault::from)?;
-    Ok(found)
+    sqlx::query("update runbook_run set version = version + 1 where tenant_id = $1 and id = $2")
+        .bind(tenant)
+        .bind(run.uuid())
+        .execute(tx.conn())
+        .await
+        .map_err(Fault::from)?;
+    Ok(())
+}
+
+pub(super) async fn version(tx: &mut Tx, run: OperationId) -> Result<Option<i64>, Error> {
+    let tenant = tx.tenant().uuid();
+    let found: Option<(i64,)> =
+        sqlx::query_as("select version from runbook_run where tenant_id = $1 and id = $2")
+            .bind(tenant)
+            .bind(run.uuid())
+            .fetch_optional(tx.conn())
+            .await
+            .map_err(Fault::from)?;
+    Ok(found.map(|(version,)| version))
 }

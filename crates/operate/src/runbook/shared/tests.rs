@@ -4,7 +4,7 @@ use hub_base::{SystemClock, TenantId};
 use hub_store::sequence;
 
 use super::*;
-use crate::runbook::{Ended, How};
+use crate::runbook::{Ended, Event, How};
 
 const BOOK: &str = "---\npurpose: A test.\nseverity: low\nroles: [on-call]\ntime_limit: 10m\n---\n# A test\n\n## 1. Prepare\n\n\
     - [ ] the door is shut\n- [ ] the light is off\n\n**Decide:** once more?\n\n- **again**: it is not done → step 1\n- **on**: it is\n\n\
@@ -14,7 +14,7 @@ struct House {
     cx: Cx,
     id: OperationId,
     lines: u32,
-    _database: hub_testkit::TestDb,
+    database: hub_testkit::TestDb,
 }
 
 impl House {
@@ -26,7 +26,7 @@ impl House {
             cx,
             id,
             lines: 0,
-            _database: database,
+            database,
         };
         assert_eq!(begin(&house.cx, &house.beginning()).await.unwrap(), 0);
         let begun = Event::Begun {
@@ -100,6 +100,11 @@ impl House {
         };
         let answer = answer(&self.cx, self.id, wish).await;
         answer.map_err(|error| error.to_string())
+    }
+
+    /// Somebody else with a credential of their own.
+    fn other(&self) -> Cx {
+        Cx::system(self.database.store(), TenantId::SYSTEM, "other")
     }
 
     async fn seen(&self) -> Shared {
@@ -177,7 +182,8 @@ async fn lines_are_taken_once_in_order_and_the_end_closes_the_run() {
     let gap = house.told(7, Event::Resumed);
     let said = tell(&house.cx, house.id, vec![gap]).await.unwrap_err();
     assert!(said.to_string().starts_with("line 1 of"), "{said}");
-    let again = vec![house.told(0, Event::Resumed), house.told(1, Event::Resumed)];
+    let known = house.seen().await.lines[0].clone();
+    let again = vec![known, house.told(1, Event::Resumed)];
     assert_eq!(tell(&house.cx, house.id, again).await.unwrap(), 2);
     house.lines = 2;
     let run = house.seen().await;
@@ -248,4 +254,140 @@ async fn of_many_at_once_one_is_taken() {
         taken += usize::from(one.await.unwrap());
     }
     assert_eq!((taken, house.seen().await.answers.len()), (1, 1));
+}
+
+/// A credential that may tell is not everybody's voice.
+#[tokio::test]
+async fn only_who_tells_of_a_run_speaks_for_the_people_at_its_terminal() {
+    let mut house = House::new().await;
+    let other = house.other();
+    let wish = Wish {
+        by: Some("ada".to_owned()),
+        ..Wish::default()
+    };
+    let forged = answer(&other, house.id, wish).await.unwrap();
+    assert_eq!(
+        (forged.by.as_str(), forged.actor.as_str()),
+        ("the hub", "hub other")
+    );
+    let closed = || Event::Closed {
+        outcome: "done".to_owned(),
+        why: None,
+    };
+    let end = house.told(1, closed());
+    let said = tell(&other, house.id, vec![end]).await.unwrap_err();
+    assert!(said.to_string().contains("somebody else tells"), "{said}");
+    // Who goes on with it says so, and is known for it.
+    let next = vec![house.told(1, Event::Resumed), house.told(2, Event::Overdue)];
+    assert_eq!(tell(&other, house.id, next).await.unwrap(), 3);
+    assert_eq!(house.seen().await.overview.teller, "hub other");
+    let late = house.told(3, Event::Overdue);
+    let said = tell(&house.cx, house.id, vec![late]).await.unwrap_err();
+    assert!(said.to_string().contains("somebody else tells"), "{said}");
+    // What was told is not told otherwise later.
+    let changed = house.told(2, Event::Resumed);
+    let said = tell(&other, house.id, vec![changed]).await.unwrap_err();
+    assert!(said.to_string().ends_with("as another one"), "{said}");
+    house.cx = other;
+    house.lines = 3;
+    house.tell(closed()).await;
+    let after = house.told(4, Event::Resumed);
+    let said = tell(&house.cx, house.id, vec![after]).await.unwrap_err();
+    assert_eq!(said.to_string(), "the run is over");
+    // The beginning, an answer, a telling with its takeover, the end.
+    let mut tx = house.cx.read().await.unwrap();
+    assert_eq!(sequence::backlog(&mut tx).await.unwrap(), 6);
+}
+
+#[tokio::test]
+async fn what_would_give_orders_to_a_terminal_or_stop_a_database_is_refused() {
+    let house = House::new().await;
+    for text in ["\u{1b}]0;x\u{7}", "a\rb", "a\u{202e}b", "\0"] {
+        let said = note(&house.cx, house.id, text).await.unwrap_err();
+        assert!(said.to_string().contains("control characters"), "{said}");
+        let said = house.say(text, 0, None).await.unwrap_err();
+        assert!(said.contains("control characters"), "{said}");
+    }
+    let kept = note(&house.cx, house.id, "two\n\tlines").await.unwrap();
+    assert_eq!(house.seen().await.notes[0].id, kept.id);
+    let nul = Event::WentBack {
+        why: "\0".to_owned(),
+    };
+    let mut output = house.told(1, Event::Resumed);
+    output.output = Some("\0".to_owned());
+    for told in [house.told(1, nul), output] {
+        let said = tell(&house.cx, house.id, vec![told]).await.unwrap_err();
+        assert_eq!(said.to_string(), "lines: must have no NUL");
+    }
+    let mut begins = house.beginning();
+    begins.incident = Some("i".repeat(201));
+    let said = begin(&house.cx, &begins).await.unwrap_err();
+    assert!(said.to_string().starts_with("incident: "), "{said}");
+    begins.incident = None;
+    begins.text = BOOK.replace("A test", &"A".repeat(201));
+    let said = begin(&house.cx, &begins).await.unwrap_err();
+    assert!(said.to_string().starts_with("title: "), "{said}");
+}
+
+/// Whoever is behind a command or a decision does not know yet what comes of it.
+#[tokio::test]
+async fn nothing_is_ticked_ahead_of_a_command_or_a_decision() {
+    let mut house = House::new().await;
+    let step = "\n## 2. Run\n\n- [ ] the fan is on\n\n```sh\ntrue\n```\n\n**Expect:** exit 0\n\n- [ ] it still turns\n";
+    let (before, rest) = BOOK.split_once("\n## 2. Run").unwrap();
+    let (_, after) = rest.split_once("exit 0\n").unwrap();
+    let mut begins = house.beginning();
+    begins.id = OperationId::new(&SystemClock);
+    begins.text = format!("{before}{step}{after}");
+    begin(&house.cx, &begins).await.unwrap();
+    (house.id, house.lines) = (begins.id, 0);
+    house.ended(0, 0, How::Confirmed, "").await;
+    house.ended(0, 1, How::Confirmed, "").await;
+    house.ended(0, 2, How::Decided, "on").await;
+    let run = house.seen().await;
+    let open = |run: &Shared| -> Vec<bool> {
+        let items = &run.picture().sections[1].items;
+        items.iter().map(|item| item.is_open).collect()
+    };
+    assert_eq!(open(&run), [true, false, false]);
+    let entered = run.now().1;
+    let said = house.say_as_of(entered, "ben", (1, 2), None).await;
+    assert_eq!(said.unwrap_err(), "its turn has not come yet");
+    house.ended(1, 0, How::Confirmed, "").await;
+    house.ended(1, 1, How::Passed, "").await;
+    assert_eq!(open(&house.seen().await), [false, false, true]);
+}
+
+#[tokio::test]
+async fn whoever_watches_sees_every_change_the_record_of_the_end_too() {
+    let mut house = House::new().await;
+    let mut seen = Vec::new();
+    let version = async |house: &House| {
+        let mut tx = house.cx.read().await.unwrap();
+        version(&mut tx, house.id).await.unwrap()
+    };
+    seen.push(version(&house).await);
+    house.say("ben", 0, None).await.unwrap();
+    seen.push(version(&house).await);
+    note(&house.cx, house.id, "it rains").await.unwrap();
+    seen.push(version(&house).await);
+    house.tell(Event::Resumed).await;
+    seen.push(version(&house).await);
+    let record = Record {
+        id: house.id,
+        kind: "runbook".to_owned(),
+        subject: "test".to_owned(),
+        outcome: "done".to_owned(),
+        why: None,
+        began: house.cx.now(),
+        ended: house.cx.now(),
+        steps: Vec::new(),
+    };
+    crate::records::record(&house.cx, &record).await.unwrap();
+    seen.push(version(&house).await);
+    assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+    // Its last lines come later all the same.
+    let (outcome, why) = ("done".to_owned(), None);
+    house.tell(Event::Closed { outcome, why }).await;
+    assert!(version(&house).await > seen[4]);
 }
