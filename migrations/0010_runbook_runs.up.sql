@@ -81,14 +81,14 @@ call hub_protect('runbook_note');
 -- What was done and said stays so.
 revoke update, delete on runbook_line, runbook_answer, runbook_note from hub_app;
 
--- Removes at most `most` runs of a tenant that ended, or were told last, before `until`, and gives their ids. The application may
--- remove nothing of a run otherwise, and nothing that is younger than a day so either.
+-- Removes at most `most` runs of a tenant of which nothing was told since `until`, by our clock, and gives their ids. The application
+-- may remove nothing of a run otherwise, and nothing that was told within a day so either.
 create function hub_forget_runbook_runs(tenant uuid, until timestamptz, most bigint) returns setof uuid
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   with due as (
     select r.id from public.runbook_run r
     where r.tenant_id = tenant and tenant = nullif(current_setting('app.tenant', true), '')::uuid
-      and coalesce(r.ended_at, r.told_at) < least(until, now() - interval '1 day')
+      and r.told_at < least(until, now() - interval '1 day')
     order by r.id limit most for update skip locked),
   lines as (delete from public.runbook_line l using due where l.tenant_id = tenant and l.run_id = due.id),
   answers as (delete from public.runbook_answer a using due where a.tenant_id = tenant and a.run_id = due.id),

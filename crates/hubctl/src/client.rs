@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hub_operate::restore::tenant::decide::plain;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -173,7 +174,8 @@ impl Client {
         let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.unwrap_or_default();
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
+        // It may be a proxy's, and stands on somebody's terminal.
+        let text = |name: &str| problem.get(name).and_then(Value::as_str).map(plain);
         let title = text("title").unwrap_or_else(|| format!("the hub answered {status}"));
         let shown = match text("detail") {
             Some(detail) => format!("{title}: {detail}"),

@@ -33,7 +33,7 @@ pub(super) async fn due(
             "select count(*), min(coalesce(ended_at, told_at)), coalesce(sum(pg_column_size(t.*) + (
                select coalesce(sum(pg_column_size(l.*)), 0) from runbook_line l
                where l.tenant_id = t.tenant_id and l.run_id = t.id)), 0)::bigint
-             from runbook_run t where tenant_id = $1 and coalesce(ended_at, told_at) < $2"
+             from runbook_run t where tenant_id = $1 and told_at < $2"
         }
     };
     let tenant = tx.tenant().uuid();

@@ -35,7 +35,13 @@ fn without_passwords(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         done.push_str(before);
         done.push_str("://");
-        let (address, behind) = after.split_at(after.find(ends).unwrap_or(after.len()));
+        // A password may hold what ends a word elsewhere: the address goes to the last @ before a blank.
+        let blank = after.find(char::is_whitespace).unwrap_or(after.len());
+        let (word, _) = after.split_at(blank);
+        let host = word.rfind('@').unwrap_or(0);
+        let behind = word.get(host..).unwrap_or_default();
+        let end = host + behind.find(ends).unwrap_or(behind.len());
+        let (address, behind) = after.split_at(end);
         rest = behind;
         let split = { address.rsplit_once('@') }
             .and_then(|(account, host)| Some((account.split_once(':')?, host)));
@@ -49,7 +55,7 @@ fn without_passwords(text: &str) -> String {
 }
 
 /// The same of one text, of at most so many characters as are told.
-pub(super) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     scrubbed(text).chars().take(MOST).collect()
 }
 
@@ -132,6 +138,10 @@ mod tests {
             (
                 "https://ben@hub.example a:b@c",
                 "https://ben@hub.example a:b@c",
+            ),
+            (
+                "\"postgres://hub:a,b'c@db\", then",
+                "\"postgres://hub:[a secret]@db\", then",
             ),
             ("a\0b", "a\u{fffd}b"),
         ] {

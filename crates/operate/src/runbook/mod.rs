@@ -21,6 +21,7 @@ mod stands;
 mod tell;
 
 pub use check::{Programs, Rehearsal, Rehearsed, rehearse};
+pub use clean::short;
 pub use expect::Expect;
 pub use front::{Front, Severity};
 pub use journal::{Ended, How, Line, What as Event};

@@ -7,7 +7,6 @@ use hub_base::{OperationId, Timestamp};
 
 use super::Runbook;
 use super::journal::{Folder, Line, What as Event};
-use super::report::runs;
 use super::stands::{Now, stands};
 use super::tell::Told;
 use crate::error::Error;
@@ -88,19 +87,21 @@ pub fn past(state: &Path, id: OperationId) -> Result<Option<Past>, Error> {
     }))
 }
 
-/// Those that are over and were being told, but not to the end; oldest first.
-///
-/// # Errors
-/// [`Error::File`].
-pub fn unheard(state: &Path) -> Result<Vec<OperationId>, Error> {
+/// Those that were being told, but not to the end; oldest first. What cannot be read is somebody else's to tell.
+pub fn unheard(state: &Path) -> Vec<OperationId> {
     let mut unheard = Vec::new();
-    for run in runs(state)?.into_iter().rev().filter(|run| run.is_over) {
-        let mark = crate::operation::read(&state.join(run.id.to_string()).join(MARK))?;
-        if mark == Mark::Begun.word() {
-            unheard.push(run.id);
+    for entry in std::fs::read_dir(state).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let mark = std::fs::read(entry.path().join(MARK));
+        if let Some(Ok(id)) = name.to_str().map(str::parse::<OperationId>)
+            && mark.is_ok_and(|mark| mark == Mark::Begun.word().as_bytes())
+        {
+            unheard.push(id);
         }
     }
-    Ok(unheard)
+    // An id begins with its time.
+    unheard.sort_by_key(ToString::to_string);
+    unheard
 }
 
 /// Remembers how it was told.

@@ -420,7 +420,7 @@ async fn a_run_is_closed_to_other_tenants_and_has_no_buttons_for_who_only_looks(
     line(&child, "skip no door\nskip no lamp\ngiveup it is enough");
     let told = [
         "root in the console: done",
-        "root had answered in the console: done",
+        "root had answered 2.3 Prepare in the console: done",
         "given up",
     ];
     ended(child).await.ends(1, &told);

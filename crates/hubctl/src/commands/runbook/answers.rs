@@ -46,6 +46,8 @@ enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
     Line(String),
+    /// It came for a question that somebody else has answered, and is for the run, whatever is asked now.
+    ForRun(String),
     /// It was for a question that somebody else has answered.
     Passed(String),
     /// Nobody answers any more: the end of the file, a lost terminal.
@@ -159,9 +161,9 @@ fn owing(owed: &mut VecDeque<What>, line: String) -> Next {
         }
         Said::Back(_) | Said::Over(_) | Said::Quit | Said::GiveUp(_) => {
             owed.pop_front();
-            Next::Line(line)
+            Next::ForRun(line)
         }
-        Said::Note(_) => Next::Line(line),
+        Said::Note(_) => Next::ForRun(line),
         // At its own question it would have been asked for once more.
         Said::Help | Said::Unclear(_) => Next::Passed(line),
     }
@@ -209,7 +211,7 @@ mod tests {
         let mut answers = lines(&["note it rains", "", "yes", "", "yes"]);
         answers.answered(&confirm(), Via::Console);
         let wanted = [
-            line("note it rains"),
+            Next::ForRun("note it rains".to_owned()),
             passed(""),
             passed("yes"),
             line(""),
@@ -224,7 +226,8 @@ mod tests {
         let mut answers = lines(&["skip no door", "quit", "yes"]);
         answers.answered(&confirm(), Via::Console);
         answers.answered(&confirm(), Via::Console);
-        let wanted = [passed("skip no door"), line("quit"), line("yes")];
+        let quit = Next::ForRun("quit".to_owned());
+        let wanted = [passed("skip no door"), quit, line("yes")];
         assert_eq!(all(answers).await, wanted);
     }
 

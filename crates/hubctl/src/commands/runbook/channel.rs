@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hub_operate::notify::Notify;
-use hub_operate::runbook::Run;
+use hub_operate::runbook::{self, Run};
 use reqwest::Method;
 use serde_json::json;
 
@@ -29,6 +29,7 @@ impl Channel {
 
     /// Tells them. Whoever cannot be told holds nothing up.
     pub(super) async fn tell(&self, run: &Run, said: &str, output: &Output) {
+        let said = runbook::short(said);
         let text = format!("runbook {}: {said} ({})", run.book.name, run.by());
         let body = json!({"kind": "runbook", "id": run.id(), "runbook": run.book.name, "by": run.by(), "said": said,
             "incident": run.incident()});

@@ -44,6 +44,9 @@ pub(super) struct Answered {
     pub(super) by: String,
     /// A decision's word.
     pub(super) choice: Option<String>,
+    /// The line since which the run was in that section, and where.
+    pub(super) entered: usize,
+    pub(super) at: At,
 }
 
 /// What somebody wrote down there.
@@ -153,17 +156,17 @@ impl Console {
         }
     }
 
-    /// Everything that is new, without waiting for more: notes that are not among `taken`, oldest first, then what somebody has
-    /// answered to `turn`. `None` if the hub does not say.
+    /// Without waiting for more: notes that are not among `taken`, oldest first, and every answer. `None` if the hub does not say.
     pub(super) async fn news(
         &self,
-        turn: Option<&Turn>,
         taken: &HashSet<NoteId>,
-    ) -> Option<Vec<News>> {
+    ) -> Option<(Vec<Noted>, Vec<Answered>)> {
         let said = self.said().await?;
-        let notes = notes(&said, taken).into_iter().map(News::Note);
-        let answer = turn.and_then(|turn| answer(&said, turn));
-        Some(notes.chain(answer.map(News::Answer)).collect())
+        let answers = list(&said, "answers");
+        Some((
+            notes(&said, taken),
+            answers.iter().filter_map(read).collect(),
+        ))
     }
 
     /// What somebody there has answered to `turn`.
@@ -183,7 +186,8 @@ impl Console {
         let (to, said) = oneshot::channel();
         self.ask.as_ref()?.send(Ask::First(wish, to)).ok()?;
         let first = timeout(PATIENCE, said).await.ok()?.ok()??;
-        turn.knows(&first).then(|| read(&first))
+        turn.knows(&first)
+            .then(|| answered(&first, turn.entered, turn.at))
     }
 
     /// Tells what is left, but does not wait long for it. `run` tells no more. Whether all was told.
@@ -201,17 +205,27 @@ impl Console {
     }
 }
 
-fn read(answer: &Value) -> Answered {
+fn answered(answer: &Value, entered: usize, at: At) -> Answered {
     Answered {
         by: name(&field(answer, "by")),
         choice: answer.get("choice").and_then(Value::as_str).map(plain),
+        entered,
+        at,
     }
+}
+
+fn read(answer: &Value) -> Option<Answered> {
+    let number = |name: &str| usize::try_from(answer.get(name)?.as_u64()?).ok();
+    let at = At {
+        section: number("section")?,
+        item: number("item")?,
+    };
+    Some(answered(answer, number("entered")?, at))
 }
 
 fn answer(said: &Value, turn: &Turn) -> Option<Answered> {
     let mut answers = list(said, "answers").into_iter();
-    let answer = answers.find(|answer| turn.is_answered_by(answer))?;
-    Some(read(&answer))
+    read(&answers.find(|answer| turn.is_answered_by(answer))?)
 }
 
 fn notes(said: &Value, taken: &HashSet<NoteId>) -> Vec<Noted> {

@@ -38,8 +38,6 @@ struct Desk<'a> {
     shown: Option<usize>,
     /// Who answered the question before this one in the console, if a person at the terminal may not have seen it.
     startled_by: Option<String>,
-    /// What was answered here last, unless the hub has said since that nobody else had.
-    passed: Option<Turn>,
 }
 
 /// Goes through it, until it is over or stops.
@@ -62,7 +60,6 @@ pub(super) async fn whole(
         signals: Signals::new()?,
         shown: None,
         startled_by: None,
-        passed: None,
     };
     desk.begin().await;
     let sitting = match desk.go().await {
@@ -141,18 +138,21 @@ impl Desk<'_> {
             let Some(item) = self.run.item(at).cloned() else {
                 return Ok(Sitting::Close(Close::Through));
             };
-            self.catch_up().await?;
+            self.catch_up(false).await?;
             self.show(at, &item, before.is_some());
             self.run.shown()?;
-            if let Some(why) = self.fill(at).await? {
-                return Ok(Sitting::Open(why));
+            match self.fill(at, &item).await? {
+                None => {}
+                Some(Err(why)) => return Ok(Sitting::Open(why)),
+                Some(Ok(said)) => match self.did(at, &item, said).await? {
+                    Some(sitting) => return Ok(sitting),
+                    None => continue,
+                },
             }
             let turn = Turn::of(&self.run, at, &item);
             let sitting = match self.ask(&turn, &item, before.is_some()).await? {
                 Ok(Wanted::Said(said)) => {
                     self.startled_by = None;
-                    let waits = matches!(said, Said::Over(_) | Said::Quit);
-                    self.passed = Some(turn).filter(|_| !waits);
                     self.did(at, &item, said).await?
                 }
                 Ok(Wanted::Answered(answer, via)) => {
@@ -326,7 +326,7 @@ impl Desk<'_> {
     }
 
     async fn close(mut self, close: Close, state: &Path, client: &Client) -> Result<Exit, Failure> {
-        self.catch_up().await?;
+        self.catch_up(true).await?;
         let Self {
             run,
             channel,

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use hub_base::NoteId;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::journal::What as Event;
+use super::super::journal::{Ended, How, What as Event};
 use super::super::past::Mark;
-use super::super::stands::place;
+use super::super::stands::{At, place};
 use super::super::tell::Told;
 use super::Run;
 use crate::error::Error;
@@ -39,6 +39,41 @@ impl Run {
         let done = act(self);
         self.by = here;
         done
+    }
+
+    /// Whether nobody is asked any more for what was asked there while the run was in that section since that line.
+    pub fn is_past(&self, entered: usize, at: At) -> bool {
+        let is_done = |ended: &Ended| ended.how.goes_on();
+        entered != self.entered()
+            || self
+                .ended_since(entered, at)
+                .any(|(_, ended)| is_done(ended))
+    }
+
+    /// Whether the journal has this answer as theirs.
+    pub fn took(&self, entered: usize, at: At, by: &str, choice: Option<&str>) -> bool {
+        self.ended_since(entered, at)
+            .any(|(who, ended)| match choice {
+                Some(choice) => who == by && ended.how == How::Decided && ended.said == choice,
+                None => who == by && ended.how == How::Confirmed,
+            })
+    }
+
+    /// Whether somebody wrote down just this.
+    pub fn has_noted(&self, said: &str) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| matches!(&line.what, Event::Noted { text, .. } if text == said))
+    }
+
+    /// How an item ended since a line, and by whom.
+    fn ended_since(&self, entered: usize, at: At) -> impl Iterator<Item = (&str, &Ended)> {
+        let lines = self.lines.iter().skip(entered);
+        lines.filter_map(move |line| match &line.what {
+            Event::Ended(ended) if (ended.section, ended.item) == (at.section, at.item) => {
+                Some((line.by.as_str(), ended))
+            }
+            _ => None,
+        })
     }
 
     /// The line since which the run is in the section where it is now.

@@ -172,13 +172,14 @@ pub(super) async fn update(tx: &mut Tx, run: &Overview) -> Result<(), Error> {
 pub(super) async fn close(tx: &mut Tx, record: &Record) -> Result<(), Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "update runbook_run set standing = $3, outcome = $3, ended_at = $4, version = version + 1
+        "update runbook_run set standing = $3, outcome = $3, ended_at = $4, told_at = $5, version = version + 1
          where tenant_id = $1 and id = $2 and outcome is null",
     )
     .bind(tenant)
     .bind(record.id.uuid())
     .bind(&record.outcome)
     .bind(record.ended.to_offset())
+    .bind(tx.now().to_offset())
     .execute(tx.conn())
     .await
     .map_err(Fault::from)?;

@@ -43,15 +43,19 @@ pub(in super::super) async fn catch_up(
     if !client.has_token() || !state.is_dir() {
         return Ok(());
     }
-    for id in runbook::unheard(state)? {
-        let Some(past) = runbook::past(state, id)? else {
+    for id in runbook::unheard(state) {
+        // Somebody else's, or one that this release cannot read.
+        let Ok(Some(past)) = runbook::past(state, id) else {
             continue;
         };
-        match tell(state, past, client).await {
-            Ok(_) => output.note(&format!("the console was told how the run {id} ended")),
-            Err(failure) if failure.exit == Exit::Usage => refused(state, id, &failure, output)?,
+        match timeout(PATIENCE, tell(state, past, client)).await {
+            Ok(Ok(_)) => output.note(&format!("the console was told how the run {id} ended")),
+            Ok(Err(failure)) if failure.exit == Exit::Usage => {
+                refused(state, id, &failure, output);
+            }
+            Ok(Err(failure)) if failure.exit != Exit::Unreachable => {}
             // It is tried again next time.
-            Err(_) => return Ok(()),
+            Ok(Err(_)) | Err(_) => return Ok(()),
         }
     }
     let log = OperationLog::open(state)?;
@@ -62,16 +66,16 @@ pub(in super::super) async fn catch_up(
     }
 }
 
-fn refused(
-    state: &Path,
-    id: OperationId,
-    failure: &Failure,
-    output: &Output,
-) -> Result<(), Failure> {
+/// For good only if it has the run otherwise: another hub, an older one or somebody else's credential is no reason.
+fn refused(state: &Path, id: OperationId, failure: &Failure, output: &Output) {
     let why = plain(&failure.error.to_string());
+    let is_for_good = ["was told as another one", "goes by another runbook"]
+        .iter()
+        .any(|words| why.contains(words));
     output.note(&format!(
         "the console does not want to be told how the run {id} ended: {why}"
     ));
-    runbook::mark(state, id, Mark::Refused)?;
-    Ok(())
+    if is_for_good {
+        let _next_time = runbook::mark(state, id, Mark::Refused);
+    }
 }

@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 const PAUSE: Duration = Duration::from_secs(5);
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// Lines told at once; and in all, which is what the hub takes.
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 200;
 const MOST: usize = 5000;
 /// Mistakes of the hub in a row that nobody needs to know of.
 const FORGIVEN: u32 = 2;
@@ -40,8 +40,12 @@ pub(super) struct Teller {
     beginning: Value,
     /// All of them.
     lines: Vec<Told>,
-    /// How many of them the hub has; `None` before it was asked.
+    /// How many of them the hub has as they are here; `None` before it was asked.
     known: Option<usize>,
+    /// How many it took from here: what it has besides is told all the same, so that a line that somebody else told is found.
+    taken: usize,
+    /// How many it had when it was asked.
+    had: usize,
     /// How long a hub that did not answer is left alone.
     pub(super) pause: Duration,
     /// Until then it is not told.
@@ -72,6 +76,8 @@ impl Teller {
             beginning,
             lines: Vec::new(),
             known: None,
+            taken: 0,
+            had: 0,
             pause: PAUSE,
             silent: None,
             deaf: None,
@@ -171,22 +177,24 @@ impl Teller {
         let Some(known) = self.known else {
             let path = "/api/v2/runbook-runs";
             let answer = self.send(Method::POST, path, Some(self.beginning.clone()));
-            let known = self.count(&answer.await?)?;
-            self.known = Some(known);
+            self.had = self.count(&answer.await?)?;
+            self.known = Some(self.had.min(self.taken));
             return Ok(());
         };
-        let lines = self.lines.iter().skip(known).take(AT_ONCE).map(|told| {
+        let batch = self.lines.iter().skip(known).take(AT_ONCE);
+        let until = known + batch.len();
+        let lines = batch.map(|told| {
             json!({"number": told.number, "at": told.line.at, "by": told.line.by, "what": told.line.what,
                 "output": told.output})
         });
         let lines: Vec<Value> = lines.collect();
         let path = format!("/api/v2/runbook-runs/{}/lines", self.id);
         let answer = self.send(Method::POST, &path, Some(json!({ "lines": lines })));
-        let now = self.count(&answer.await?)?;
+        let now = self.count(&answer.await?)?.min(until);
         if now <= known {
             return Err(nonsense("it takes lines and does not keep them"));
         }
-        self.known = Some(now);
+        (self.known, self.taken) = (Some(now), now);
         (self.refused, self.mistakes) = (0, 0);
         Ok(())
     }
@@ -248,11 +256,10 @@ impl Teller {
     pub(super) async fn whole(mut self, lines: Vec<Told>) -> Result<usize, Failure> {
         self.lines = lines;
         self.step().await?;
-        let known = self.known.unwrap_or_default();
         while self.has_more() {
             self.step().await?;
         }
-        Ok(self.lines.len() - known)
+        Ok(self.lines.len() - self.had)
     }
 }
 

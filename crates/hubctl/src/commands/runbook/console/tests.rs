@@ -188,6 +188,25 @@ async fn a_hub_that_takes_no_lines_is_heard_all_the_same_and_said_once() {
     assert_eq!(console.fault(), None);
 }
 
+/// Somebody else told a line in our place: as many lines as ours are not ours.
+#[tokio::test]
+async fn a_line_that_the_hub_has_otherwise_is_said_and_the_run_is_not_told() {
+    let hub = Hub::new(|what, _| match what {
+        _ if what.ends_with("/lines") => {
+            let why = "line 1 of the run was told as another one";
+            (409, json!({"title": "no", "detail": why}).to_string())
+        }
+        _ => (200, json!({"lines": 3}).to_string()),
+    })
+    .await;
+    let (mut console, tell) = desk(&hub, 3);
+    console.said().await;
+    let fault = console.fault().unwrap();
+    assert!(fault.ends_with("was told as another one"), "{fault}");
+    drop(tell);
+    assert!(!console.close().await);
+}
+
 /// A page of a proxy, a hub whose count stands still.
 #[tokio::test]
 async fn an_answer_that_makes_no_sense_is_not_asked_for_without_end() {

@@ -13,6 +13,8 @@ use crate::exit::Failure;
 /// What is heard at a question.
 pub(super) enum Heard {
     Line(String),
+    /// A line that is for the run and not for what is asked.
+    ForRun(String),
     /// Somebody answered in the console.
     Answer(Answered),
     /// Nothing that answers it, but what was said since: it is asked once more.
@@ -64,15 +66,27 @@ impl End {
 }
 
 impl Desk<'_> {
-    /// Asks for the variables that the item needs. Why it stopped, if nobody said.
-    pub(super) async fn fill(&mut self, at: At) -> Result<Option<String>, Failure> {
+    /// Asks for the variables that the item needs. What came instead, if one is not given: what is to be done with the run, or why
+    /// nobody says.
+    pub(super) async fn fill(
+        &mut self,
+        at: At,
+        item: &Item,
+    ) -> Result<Option<Result<Said, String>>, Failure> {
         while let Some((name, what)) = self.run.lacks(at) {
             self.output.prompt(&format!("{name} ({what}): "));
             self.answers.asked();
             match self.heard(None).await? {
-                Heard::Nobody(why) => return Ok(Some(format!("{name} is not given ({why})"))),
+                Heard::Nobody(why) => {
+                    return Ok(Some(Err(format!("{name} is not given ({why})"))));
+                }
                 Heard::Line(line) if !line.is_empty() => self.run.give(&name, &line)?,
-                Heard::Line(_) | Heard::Answer(_) | Heard::Aside => {}
+                Heard::Line(_) => self.output.note("a value is needed; Ctrl-C stops here"),
+                Heard::ForRun(line) => match Said::parse(&line, &item.what) {
+                    Said::Note(text) => self.written(&text).await?,
+                    said => return Ok(Some(Ok(said))),
+                },
+                Heard::Answer(_) | Heard::Aside => {}
             }
         }
         Ok(None)
@@ -95,6 +109,7 @@ impl Desk<'_> {
                 }
                 next = self.answers.next() => return Ok(match next {
                     Next::Line(line) => Heard::Line(line),
+                    Next::ForRun(line) => Heard::ForRun(line),
                     Next::Passed(line) => self.passed_over(&line),
                     Next::Nobody => Heard::Nobody("nobody answers".to_owned()),
                 }),
@@ -129,7 +144,7 @@ impl Desk<'_> {
         let asked = Some(turn).filter(|_| !is_command);
         loop {
             let line = match self.heard(asked).await? {
-                Heard::Line(line) => line,
+                Heard::Line(line) | Heard::ForRun(line) => line,
                 Heard::Answer(answer) => return Ok(Ok(Wanted::Answered(answer, Via::Console))),
                 Heard::Aside => {
                     self.output.prompt(question);
@@ -141,8 +156,7 @@ impl Desk<'_> {
                 Said::Help => say::help(&item.what),
                 Said::Unclear(hint) => hint.to_owned(),
                 Said::Note(text) => {
-                    self.run.note(&text, None)?;
-                    self.tell(&text).await;
+                    self.written(&text).await?;
                     "written down".to_owned()
                 }
                 Said::Yes if startled_by.is_some() && !say::is_plain_run(&line) => {
@@ -185,15 +199,20 @@ impl Desk<'_> {
 
     /// Going back or giving up counts more than an answer to one item, and the hub may not have said in time that there is one; but
     /// whoever answered is not passed over in silence.
-    async fn overruled(&mut self, answer: &Answered) -> Result<(), Failure> {
-        if answer.by == self.run.by() {
+    async fn overruled(&mut self, by: &str, at: At, word: &str) -> Result<(), Failure> {
+        let label = self.label(at.section, at.item);
+        let said = format!("{by} had answered {label} in the console: {word}");
+        if self.run.has_noted(&said) {
             return Ok(());
         }
-        let word = answer.choice.as_deref().unwrap_or("done");
-        let said = format!("{} had answered in the console: {word}", answer.by);
         self.output.note(&format!("  {said}"));
-        self.run.note(&said, None)?;
-        self.tell(&said).await;
+        self.written(&said).await
+    }
+
+    /// Into the record, and to whoever is told.
+    async fn written(&mut self, text: &str) -> Result<(), Failure> {
+        self.run.note(text, None)?;
+        self.tell(text).await;
         Ok(())
     }
 
@@ -207,17 +226,26 @@ impl Desk<'_> {
     }
 
     /// Takes into the journal what was said in the console meanwhile: after the hub has the last line, so that nobody answers what
-    /// that line ended.
-    pub(super) async fn catch_up(&mut self) -> Result<(), Failure> {
+    /// that line ended. `is_end`: no answer is taken any more.
+    pub(super) async fn catch_up(&mut self, is_end: bool) -> Result<(), Failure> {
         let taken = self.run.notes_taken();
-        let Some(news) = self.console.news(self.passed.as_ref(), &taken).await else {
+        let Some((notes, answers)) = self.console.news(&taken).await else {
             return Ok(());
         };
-        self.passed = None;
-        for one in news {
-            match one {
-                News::Note(note) => self.noted(note).await?,
-                News::Answer(answer) => self.overruled(&answer).await?,
+        for note in notes {
+            self.noted(note).await?;
+        }
+        for Answered {
+            by,
+            choice,
+            entered,
+            at,
+        } in answers
+        {
+            let choice = choice.as_deref();
+            let is_past = is_end || self.run.is_past(entered, at);
+            if is_past && by != self.run.by() && !self.run.took(entered, at, &by, choice) {
+                self.overruled(&by, at, choice.unwrap_or("done")).await?;
             }
         }
         Ok(())
