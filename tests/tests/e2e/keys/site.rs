@@ -213,8 +213,8 @@ impl Report {
 const BETWEEN: usize = 10;
 
 impl Load {
-    /// `rate`: requests a second of all workers together, at most. As many as are answered would be a test of how long a
-    /// machine at its limits takes to open a connection (`make bench-keys` measures under that load).
+    /// `rate`: requests a second of all workers together, at most; 0 is as many as are answered, which in a test would try how long
+    /// a machine at its limits takes to open a connection: `make bench-keys` measures so.
     pub(super) async fn start(hubs: &[Hub], workers: usize, rate: u64) -> Self {
         let (stop, done) = (
             Arc::new(AtomicBool::new(false)),
@@ -222,7 +222,10 @@ impl Load {
         );
         let failures: Arc<Mutex<Vec<String>>> = Arc::default();
         let actors: Vec<Actor> = hubs.iter().map(Actor::anonymous).collect();
-        let pause = Duration::from_secs(workers as u64) / u32::try_from(rate).unwrap();
+        let pause = match u32::try_from(rate).unwrap() {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs(workers as u64) / rate,
+        };
         let mut set = JoinSet::new();
         for worker in 0..workers {
             let login = actors[worker % actors.len()]
