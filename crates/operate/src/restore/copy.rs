@@ -1,4 +1,4 @@
-//! Getting it back: which backup, the files, the keys, and PostgreSQL's own recovery to the point.
+//! Getting it back: which backup, the files, the keys.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use hub_store::PrivateCluster;
 use hub_store::cluster::{Server, account};
 use secrecy::SecretString;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{Plan, Point, Request, Restore, Source, wal};
 use crate::backup::pgbackrest::{PgBackRest, STANZA, Setting, secret_file};
@@ -19,8 +19,6 @@ use crate::backup::{
 use crate::error::{Error, fault};
 use crate::operation::Operation;
 
-/// For PostgreSQL to replay what was archived since the backup.
-const REPLAY: Duration = Duration::from_hours(4);
 /// Seconds for the starts, proofs and questions whatever the size (7 to 12 measured, with a server that is not optimised).
 const PROOFS: u64 = 10;
 /// What a restore writes when nothing was measured before: bytes per second.
@@ -62,7 +60,7 @@ impl<'a> Restore<'a> {
         })
     }
 
-    fn server(&self) -> Result<&Server, Error> {
+    pub(super) fn server(&self) -> Result<&Server, Error> {
         let none = || Error::Backup("only a private cluster is restored by itself".to_owned());
         self.cluster.server.as_ref().ok_or_else(none)
     }
@@ -345,65 +343,6 @@ impl<'a> Restore<'a> {
         operation.did("keys", said, serde_json::Value::Null);
         Ok(())
     }
-
-    /// PostgreSQL replays up to the point and becomes writable.
-    pub(super) async fn recover(
-        &self,
-        plan: &Plan,
-        operation: &mut Operation<'_>,
-    ) -> Result<(), Error> {
-        operation.at("recover", "replaying what was archived");
-        let last = self.replayed(&self.request.point).await?;
-        let said = match last {
-            Some(last) => format!("the last transaction was committed at {last}"),
-            None => format!("nothing was committed after {}", plan.backup.label),
-        };
-        operation.did("recover", said, json!({"last_commit": last}));
-        Ok(())
-    }
-
-    /// Starts the server and waits until it has replayed everything. When the last transaction was committed.
-    async fn replayed(&self, point: &Point) -> Result<Option<Timestamp>, Error> {
-        let server = self.server()?;
-        // Made for the hub that was backed up: here the server must be found by its own PG_VERSION.
-        let server = Server {
-            binaries: hub_store::cluster::binaries::Binaries::find(
-                major(&server.data),
-                &server.data,
-            )
-            .map_err(hub_store::Error::from)?,
-            ..server.clone()
-        };
-        let starting = server.clone();
-        let began = tokio::task::spawn_blocking(move || starting.start()).await;
-        if let Ok(Err(error)) = began {
-            return Err(unreached(&server, point).unwrap_or(Error::Store(error.into())));
-        }
-        let overseer = self.cluster.overseer()?;
-        let deadline = Instant::now() + REPLAY;
-        let mut last = None;
-        loop {
-            match overseer.recovery().await {
-                Ok(state) => {
-                    last = state.last_commit.or(last);
-                    if !state.replays {
-                        return Ok(last);
-                    }
-                }
-                Err(error) if !server.is_running() => {
-                    return Err(unreached(&server, point).unwrap_or(Error::Store(error)));
-                }
-                Err(_) => {}
-            }
-            if Instant::now() > deadline {
-                return Err(Error::Late {
-                    what: "the replay of the WAL".to_owned(),
-                    limit: REPLAY,
-                });
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
 }
 
 /// A repository on its own: the passphrase is sealed in it.
@@ -471,30 +410,6 @@ fn precedes(manifest: &crate::backup::Manifest, point: &Point) -> bool {
     };
     let tree = manifest.trees.iter().find(|tree| tree.slug == *tenant);
     tree.is_none_or(|tree| tree.size <= index.unsigned_abs())
-}
-
-/// Why the point was not reached, out of PostgreSQL's log.
-fn unreached(server: &Server, point: &Point) -> Option<Error> {
-    let log = fs::read_to_string(&server.log).ok()?;
-    if !log.contains("recovery ended before configured recovery target was reached") {
-        return None;
-    }
-    let last = log
-        .lines()
-        .rev()
-        .find_map(|line| line.split_once("last completed transaction was at log time "));
-    let reach = last.map_or_else(
-        || "nothing after the backup is archived".to_owned(),
-        |(_, at)| format!("the last transaction that is archived was committed at {at}"),
-    );
-    Some(Error::Backup(format!(
-        "{point} was not reached: {reach}; restore to then, or to `latest`"
-    )))
-}
-
-fn major(data: &Path) -> Option<u32> {
-    let text = fs::read_to_string(data.join("PG_VERSION")).ok()?;
-    text.trim().parse().ok()
 }
 
 /// As PostgreSQL reads it.

@@ -4,6 +4,7 @@
 mod copy;
 mod keys;
 mod prove;
+mod recover;
 pub mod tenant;
 mod wal;
 
