@@ -13,9 +13,6 @@ use super::extract::{At, Caller, Created, Given, Json, List, Reply};
 use super::table::Api;
 use crate::problem::Problem;
 
-/// Runs shown at once.
-const SHOWN: i64 = 100;
-
 pub(super) fn routes(api: &mut Api) {
     looking(api);
     let tell = Action::OperationsRecord;
@@ -370,7 +367,7 @@ async fn said(Caller(cx): Caller, At((id,)): At<(OperationId,)>) -> Reply<Said> 
 }
 
 async fn list(Caller(cx): Caller) -> Result<List<RunView>, Problem> {
-    let runs = shared::list(&mut *cx.read().await?, SHOWN).await?;
+    let runs = shared::list(&mut *cx.read().await?).await?;
     Ok(List::whole(runs.into_iter().map(RunView::from)))
 }
 

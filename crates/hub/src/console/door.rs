@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, Method, StatusCode};
 use hub_access::Action;
-use hub_base::Actor;
+use hub_base::{Actor, ErrorKind};
 use hub_store::Cx;
 use hub_store::directory;
 
@@ -133,4 +133,9 @@ pub(crate) fn render(page: &Page, template: &impl askama::Template) -> Response 
             .insert(CONTENT_SECURITY_POLICY, policy);
     }
     response
+}
+
+/// An id out of a page's address; what is none leads to nothing.
+pub(super) fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::of(ErrorKind::NotFound))
 }

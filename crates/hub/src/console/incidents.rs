@@ -11,7 +11,7 @@ use hub_respond::incidents::{self, Change, Filter, Incident, Involved, Status};
 use hub_respond::timeline::Entry;
 use serde::Deserialize;
 
-use super::door::{page, render};
+use super::door::{id, page, render};
 use super::now::row;
 use super::page::Place;
 use super::view::{
@@ -74,10 +74,6 @@ pub(crate) async fn list(
         next: found.next.map(|number| number.to_string()),
     };
     Ok(render(&page, &shown))
-}
-
-fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| Problem::of(ErrorKind::NotFound))
 }
 
 pub(crate) async fn show(

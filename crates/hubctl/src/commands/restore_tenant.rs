@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hub_base::SystemClock;
+use hub_base::{SystemClock, plain};
 use hub_operate::restore::tenant::compare::{Comparison, Row};
-use hub_operate::restore::tenant::decide::{self, What, plain};
+use hub_operate::restore::tenant::decide::{self, What};
 use hub_operate::restore::tenant::merge::Report;
 use hub_operate::restore::tenant::{self, Choice, Copied, Wish};
 use hub_operate::restore::{Point, server};

@@ -30,7 +30,7 @@ pub(super) async fn due(
              from quarantine t where tenant_id = $1 and received_at < $2"
         }
         Class::RunbookRuns => {
-            "select count(*), min(coalesce(ended_at, told_at)), coalesce(sum(pg_column_size(t.*) + (
+            "select count(*), min(told_at), coalesce(sum(pg_column_size(t.*) + (
                select coalesce(sum(pg_column_size(l.*)), 0) from runbook_line l
                where l.tenant_id = t.tenant_id and l.run_id = t.id)), 0)::bigint
              from runbook_run t where tenant_id = $1 and told_at < $2"

@@ -2,7 +2,7 @@
 //! the marks of secrets, not secrets: one that looks like any other word is not found.
 
 use super::journal::{Ended, Line, What as Event};
-use crate::restore::tenant::decide::plain;
+use hub_base::plain;
 
 /// Beginnings of secrets that our own programs print; what follows one is left out of what is told.
 const SECRETS: &[&str] = &["shk_", "shr_", "shp_", "she_", "AGE-SECRET-KEY-", "eyJ"];
@@ -54,7 +54,7 @@ fn without_passwords(text: &str) -> String {
     done
 }
 
-/// The same of one text, of at most so many characters as are told.
+/// A text as others may see it: without our secrets and passwords in addresses, of at most so many characters as are told.
 pub fn short(text: &str) -> String {
     scrubbed(text).chars().take(MOST).collect()
 }

@@ -13,6 +13,7 @@ const TOLD: usize = 1200;
 const SAID: usize = 1900;
 /// Entries of a run in the ledger at most.
 const MOST: usize = 190;
+
 /// A line as everybody is told it while the run goes on: without secrets, with the end of what a command said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::view::{LastPart, ListPart, RunView, SaidPart, TilesPart};
 use crate::api::extract::Caller;
+use crate::console::door::id;
 use crate::front::admit::{WATCH, may_stay};
 use crate::problem::Problem;
 use crate::state::App;
@@ -35,7 +36,7 @@ pub(crate) async fn live(
     Caller(cx): Caller,
     Path(run): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let id = super::id(&run)?;
+    let id = id(&run)?;
     let run = super::seen(&app, &cx, id).await?;
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);

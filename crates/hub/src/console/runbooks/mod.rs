@@ -8,24 +8,21 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use hub_access::Action;
-use hub_base::{ErrorKind, OperationId};
+use hub_base::OperationId;
 use hub_operate::runbook::shared::{self, Wish};
 use hub_store::Cx;
 use serde::Deserialize;
 
 pub(super) use self::live::live;
 use self::view::{RunPage, RunRow, RunView, RunsPage};
-use super::door::{page, render};
+use super::door::{id, page, render};
 use super::page::Place;
 use crate::api::extract::Caller;
 use crate::problem::Problem;
 use crate::state::App;
 
-/// Runs of the list.
-const SHOWN: i64 = 100;
-
 pub(super) async fn list(State(app): State<App>, Caller(cx): Caller) -> Result<Response, Problem> {
-    let runs = shared::list(&mut *cx.read().await?, SHOWN).await?;
+    let runs = shared::list(&mut *cx.read().await?).await?;
     let page = page(&app, Some(&cx), Some(Place::Runbooks)).await;
     let now = cx.now();
     let shown = RunsPage {
@@ -33,10 +30,6 @@ pub(super) async fn list(State(app): State<App>, Caller(cx): Caller) -> Result<R
         runs: runs.into_iter().map(|run| RunRow::of(run, now)).collect(),
     };
     Ok(render(&page, &shown))
-}
-
-fn id(text: &str) -> Result<OperationId, Problem> {
-    text.parse().map_err(|_| Problem::of(ErrorKind::NotFound))
 }
 
 pub(super) async fn show(

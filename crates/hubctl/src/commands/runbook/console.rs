@@ -7,8 +7,7 @@ mod teller;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use hub_base::NoteId;
-use hub_operate::restore::tenant::decide::plain;
+use hub_base::{NoteId, plain};
 use hub_operate::runbook::{At, Item, Run, What};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

@@ -13,8 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use hub_base::{OperationId, SystemClock};
-use hub_operate::restore::tenant::decide::plain;
+use hub_base::{OperationId, SystemClock, plain};
 use hub_operate::runbook::{self, Past, Run, Start};
 use serde_json::json;
 

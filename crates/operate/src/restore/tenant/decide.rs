@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hub_base::plain;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -246,18 +247,6 @@ fn quoted(text: &str) -> String {
         })
         .collect();
     format!("\"{escaped}\"")
-}
-
-/// What people typed, for a comment or a terminal: in one line, and without orders to either.
-pub fn plain(text: &str) -> String {
-    let letter = |letter: char| if orders(letter) { '\u{fffd}' } else { letter };
-    text.chars().map(letter).collect()
-}
-
-/// Whether a terminal does something else with it than show it: what controls it, and what turns the direction of a line.
-pub fn orders(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ async fn tenant(then: &Store, slug: &str, plan: &Plan) -> Result<TenantId, Error
         "{} at {} has no tenant `{}`; it has {}",
         plan.backup.label,
         plan.point,
-        super::decide::plain(slug),
+        hub_base::plain(slug),
         slugs.join(", ")
     )))
 }

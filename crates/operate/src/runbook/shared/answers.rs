@@ -1,6 +1,6 @@
 //! What people say to a run: an answer to an item, a note. Each in one transaction with its act, while nobody else changes the run.
 
-use hub_base::{Actor, NoteId, OperationId};
+use hub_base::{Actor, NoteId, OperationId, plain};
 use hub_store::Cx;
 
 use super::{
@@ -8,7 +8,6 @@ use super::{
     held, is_in_reach, label, repo,
 };
 use crate::error::Error;
-use crate::restore::tenant::decide::plain;
 use crate::runbook::{At, Event, Now, What};
 
 /// Somebody answers an item whose turn it is, or says of one in the same section that it is done. The same answer of the same
@@ -65,8 +64,9 @@ fn may_answer(run: &Shared, wish: &Wish) -> Result<(), Error> {
         Now::Through { .. } | Now::Over { .. } => return untimely("the run is over"),
     };
     let (section, index) = (wish.section as usize, wish.item as usize);
-    let sections = run.book.sections.get(section);
-    let Some(item) = sections.and_then(|section| section.items.get(index)) else {
+    let found = run.book.sections.get(section);
+    let found = found.and_then(|section| Some((section, section.items.get(index)?)));
+    let Some((found, item)) = found else {
         return Err(fault("item", "there is no such item"));
     };
     let ended = run
@@ -90,7 +90,7 @@ fn may_answer(run: &Shared, wish: &Wish) -> Result<(), Error> {
             }
         };
     }
-    let is_open = { sections }.is_some_and(|section| is_in_reach(section, at.item, index));
+    let is_open = is_in_reach(found, at.item, index);
     match (&item.what, &wish.choice) {
         (What::Command { .. }, _) => Err(fault("item", "a command is run by the one who leads")),
         (What::Confirm { .. }, None) if is_open => Ok(()),

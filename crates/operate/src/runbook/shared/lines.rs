@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    LONGEST, LONGEST_EVENT, LONGEST_NAME, MOST_AT_ONCE, MOST_LINES, Overview, Shared, act, actor,
-    count, fault, fits, held, repo, standing,
+    ANOTHER_LINE, LONGEST, LONGEST_EVENT, LONGEST_NAME, MOST_AT_ONCE, MOST_LINES, Overview, Shared,
+    act, actor, count, fault, fits, held, repo, standing,
 };
 use crate::error::Error;
 use crate::runbook::{Event, Told};
@@ -69,7 +69,7 @@ fn fresh(run: &mut Shared, told: Vec<Told>) -> Result<Vec<Told>, Error> {
             Some(known) if *known == one => {}
             Some(_) => {
                 return untimely(format!(
-                    "line {} of the run {id} was told as another one",
+                    "line {} of the run {id} {ANOTHER_LINE}",
                     one.number
                 ));
             }

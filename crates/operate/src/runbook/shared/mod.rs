@@ -8,7 +8,7 @@ mod lines;
 mod picture;
 mod repo;
 
-use hub_base::{Actor, NoteId, OperationId, Timestamp};
+use hub_base::{Actor, NoteId, OperationId, Timestamp, orders};
 use hub_events::{Act, Class, Subject};
 use hub_store::{Cx, Tx};
 
@@ -21,18 +21,23 @@ use super::tell::Told;
 use super::{Runbook, Section, What};
 use crate::error::Error;
 use crate::operation::Record;
-use crate::restore::tenant::decide::orders;
 
 /// OCSF's `activity_id` of an application's update (class 6002).
 const UPDATE: u8 = 8;
-/// Bytes of a runbook, lines told at once, lines and notes of a run, characters of one text and of one name: at most.
+/// Bytes of a runbook, notes of a run, characters of one text and of one name, bytes of one event, runs of a list: at most.
 const LONGEST_BOOK: usize = 256 << 10;
-const MOST_AT_ONCE: usize = 200;
-const MOST_LINES: usize = 5000;
+/// Lines of a run's journal.
+pub const MOST_LINES: usize = 5000;
 const MOST_NOTES: usize = 500;
 const LONGEST: usize = 2000;
 const LONGEST_NAME: usize = 200;
 const LONGEST_EVENT: usize = 16 << 10;
+const SHOWN: i64 = 100;
+/// Lines told at once.
+pub const MOST_AT_ONCE: usize = 200;
+/// What a refusal says that nothing will change: the run is another one here.
+pub const ANOTHER_LINE: &str = "was told as another one";
+pub const ANOTHER_BOOK: &str = "goes by another runbook";
 
 /// A run that begins.
 #[derive(Debug, Clone)]
@@ -239,7 +244,7 @@ pub async fn begin(cx: &Cx, begins: &Beginning) -> Result<u32, Error> {
                 repo::count_lines(&mut tx, begins.id).await
             }
             _ => Err(Error::Untimely(format!(
-                "the run {} goes by another runbook",
+                "the run {} {ANOTHER_BOOK}",
                 begins.id
             ))),
         };
@@ -309,12 +314,12 @@ pub(crate) async fn ended(tx: &mut Tx, record: &Record) -> Result<(), Error> {
     repo::close(tx, record).await
 }
 
-/// The newest runs first, at most `limit`.
+/// The newest runs first, as many as anybody is shown.
 ///
 /// # Errors
 /// [`Error::Store`].
-pub async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Overview>, Error> {
-    repo::list(tx, limit).await
+pub async fn list(tx: &mut Tx) -> Result<Vec<Overview>, Error> {
+    repo::list(tx, SHOWN).await
 }
 
 /// One of them.

@@ -101,7 +101,7 @@ fn pictured<'a>(
     let comes = is_here && at.is_some_and(|at| at.item <= place.item);
     // What was done here in an earlier round is not what is to be done now.
     let since = if is_here { entered } else { 0 };
-    let state = state(run, place, since);
+    let state = state(run, item, place, since);
     let state = match state {
         State::Waits if comes => answered(run, place, entered).unwrap_or(State::Waits),
         state => state,
@@ -131,11 +131,8 @@ fn answered(run: &Shared, place: At, entered: u32) -> Option<State<'_>> {
 }
 
 /// From the newest line that speaks of it.
-fn state(run: &Shared, place: At, since: u32) -> State<'_> {
-    let is_command = |at: At| {
-        let item = run.book.sections.get(at.section)?.items.get(at.item)?;
-        matches!(item.what, What::Command { .. }).then_some(())
-    };
+fn state<'a>(run: &'a Shared, item: &Item, place: At, since: u32) -> State<'a> {
+    let is_command = matches!(item.what, What::Command { .. });
     // The line that led here speaks of what was before.
     let later = |told: &&Told| told.number > since;
     for told in run.lines.iter().rev().take_while(later) {
@@ -149,8 +146,7 @@ fn state(run: &Shared, place: At, since: u32) -> State<'_> {
                 });
             }
             Event::Started { section, item }
-                if (*section, *item) == (place.section, place.item)
-                    && is_command(place).is_some() =>
+                if is_command && (*section, *item) == (place.section, place.item) =>
             {
                 return State::Runs {
                     by: &told.line.by,

@@ -26,6 +26,19 @@ type Row = (
     Option<OffsetDateTime>,
 );
 
+/// The columns of a [`Row`], in its order.
+macro_rules! runs {
+    ($book:literal, $which:literal) => {
+        concat!(
+            "select id, runbook, title, ",
+            $book,
+            ", sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
+             from runbook_run where tenant_id = $1 ",
+            $which
+        )
+    };
+}
+
 /// A run and its runbook.
 fn read(row: Row) -> (Overview, String) {
     let (
@@ -101,43 +114,38 @@ pub(super) async fn hold(
     tx: &mut Tx,
     id: OperationId,
 ) -> Result<Option<(Overview, String)>, Error> {
-    let tenant = tx.tenant().uuid();
-    let row: Option<Row> = sqlx::query_as(
-        "select id, runbook, title, book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
-         from runbook_run where tenant_id = $1 and id = $2 for update",
-    )
-    .bind(tenant)
-    .bind(id.uuid())
-    .fetch_optional(tx.conn())
-    .await
-    .map_err(Fault::from)?;
-    Ok(row.map(read))
+    one(tx, id, runs!("book", "and id = $2 for update")).await
 }
 
 pub(super) async fn find(
     tx: &mut Tx,
     id: OperationId,
 ) -> Result<Option<(Overview, String)>, Error> {
+    one(tx, id, runs!("book", "and id = $2")).await
+}
+
+async fn one(
+    tx: &mut Tx,
+    id: OperationId,
+    sql: &'static str,
+) -> Result<Option<(Overview, String)>, Error> {
     let tenant = tx.tenant().uuid();
-    let row: Option<Row> = sqlx::query_as(
-        "select id, runbook, title, book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
-         from runbook_run where tenant_id = $1 and id = $2",
-    )
-    .bind(tenant)
-    .bind(id.uuid())
-    .fetch_optional(tx.conn())
-    .await
-    .map_err(Fault::from)?;
+    let row: Option<Row> = sqlx::query_as(sql)
+        .bind(tenant)
+        .bind(id.uuid())
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(Fault::from)?;
     Ok(row.map(read))
 }
 
 pub(super) async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Overview>, Error> {
     let tenant = tx.tenant().uuid();
     // Without the runbooks themselves: a list needs none.
-    let rows: Vec<Row> = sqlx::query_as(
-        "select id, runbook, title, '' as book, sha256, leader, teller, incident, began_at, told_at, lines, standing, outcome, ended_at
-         from runbook_run where tenant_id = $1 order by began_at desc, id desc limit $2",
-    )
+    let rows: Vec<Row> = sqlx::query_as(runs!(
+        "'' as book",
+        "order by began_at desc, id desc limit $2"
+    ))
     .bind(tenant)
     .bind(limit)
     .fetch_all(tx.conn())

@@ -204,7 +204,7 @@ async fn lines_are_taken_once_in_order_and_the_end_closes_the_run() {
     assert_eq!(house.seen().await.overview.leader, "ben");
     let outcome = "failed".to_owned();
     house.tell(Event::Closed { outcome, why: None }).await;
-    let listed = list(&mut house.cx.read().await.unwrap(), 10).await.unwrap();
+    let listed = list(&mut house.cx.read().await.unwrap()).await.unwrap();
     assert_eq!(listed[0].outcome.as_deref(), Some("failed"));
     assert!(listed[0].ended.is_some());
     assert_eq!(

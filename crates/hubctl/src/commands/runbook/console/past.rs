@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use hub_base::OperationId;
+use hub_base::{OperationId, plain};
 use hub_operate::operation::OperationLog;
-use hub_operate::restore::tenant::decide::plain;
+use hub_operate::runbook::shared::{ANOTHER_BOOK, ANOTHER_LINE};
 use hub_operate::runbook::{self, Mark, Past};
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
@@ -69,7 +69,7 @@ pub(in super::super) async fn catch_up(
 /// For good only if it has the run otherwise: another hub, an older one or somebody else's credential is no reason.
 fn refused(state: &Path, id: OperationId, failure: &Failure, output: &Output) {
     let why = plain(&failure.error.to_string());
-    let is_for_good = ["was told as another one", "goes by another runbook"]
+    let is_for_good = [ANOTHER_LINE, ANOTHER_BOOK]
         .iter()
         .any(|words| why.contains(words));
     output.note(&format!(

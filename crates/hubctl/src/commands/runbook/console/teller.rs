@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use hub_base::OperationId;
-use hub_operate::restore::tenant::decide::plain;
+use hub_base::{OperationId, plain};
 use hub_operate::runbook::Told;
+use hub_operate::runbook::shared::{MOST_AT_ONCE, MOST_LINES};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -19,9 +19,6 @@ use crate::exit::{Exit, Failure};
 /// A hub that did not answer is left alone for so long; one that refused is told again after so long.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONG_PAUSE: Duration = Duration::from_secs(30);
-/// Lines told at once; and in all, which is what the hub takes.
-const AT_ONCE: usize = 200;
-const MOST: usize = 5000;
 /// Mistakes of the hub in a row that nobody needs to know of.
 const FORGIVEN: u32 = 2;
 
@@ -125,7 +122,7 @@ impl Teller {
     }
 
     fn keep(&mut self, line: Told) {
-        if self.lines.len() < MOST {
+        if self.lines.len() < MOST_LINES {
             self.lines.push(line);
         }
     }
@@ -181,7 +178,7 @@ impl Teller {
             self.known = Some(self.had.min(self.taken));
             return Ok(());
         };
-        let batch = self.lines.iter().skip(known).take(AT_ONCE);
+        let batch = self.lines.iter().skip(known).take(MOST_AT_ONCE);
         let until = known + batch.len();
         let lines = batch.map(|told| {
             json!({"number": told.number, "at": told.line.at, "by": told.line.by, "what": told.line.what,

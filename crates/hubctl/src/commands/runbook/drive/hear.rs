@@ -1,6 +1,6 @@
 //! What is heard at a question: a line from here, what people in the console answer and write down, the end of the terminal.
 
-use hub_operate::restore::tenant::decide::plain;
+use hub_base::plain;
 use hub_operate::runbook::{At, Item, What};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
