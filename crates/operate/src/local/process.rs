@@ -61,6 +61,11 @@ pub(crate) fn find(listen: SocketAddr) -> Option<Running> {
     })
 }
 
+/// Whether the system tells a process' arguments: between a program's loading and its first instruction it does not.
+fn has_arguments(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| !arguments.is_empty())
+}
+
 /// How a server is started.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
@@ -82,8 +87,8 @@ impl Start<'_> {
         command
     }
 
-    /// Starts it in a process group of its own: it outlives whoever started it.
-    pub(crate) fn spawn(&self) -> Result<(), Error> {
+    /// Starts it in a process group of its own: it outlives whoever started it. Comes back once [`find`] sees it, or it ended.
+    pub(crate) async fn spawn(&self) -> Result<(), Error> {
         let fault = |source| Error::Start(self.program.clone(), source);
         let log = File::options()
             .append(true)
@@ -97,6 +102,11 @@ impl Start<'_> {
             .process_group(0)
             .spawn()
             .map_err(fault)?;
+        // A program that the disk is slow to bring has no arguments yet, as one that ended: it would be taken for gone.
+        let pid = child.id();
+        while matches!(child.try_wait(), Ok(None)) && !has_arguments(pid) {
+            sleep(Duration::from_millis(2)).await;
+        }
         // Waited for, so that an end is an end and not a zombie; nobody needs the status.
         std::thread::spawn(move || child.wait());
         Ok(())
@@ -151,6 +161,8 @@ fn signal(pid: i32, signal: Signal) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
     use super::*;
 
     #[test]
@@ -178,5 +190,33 @@ mod tests {
         assert!(!running.is(&program));
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_started_is_found_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(SERVER);
+        fs::copy("/bin/bash", &program).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = listener.local_addr().unwrap();
+        let words = ["-c", "sleep 60; true", "--listen", &listen.to_string()];
+        let start = Start {
+            program,
+            arguments: words.map(str::to_owned).to_vec(),
+            environment: &[],
+            log: &folder.path().join("log"),
+        };
+        let file = File::open(&start.program).unwrap();
+        file.sync_all().unwrap();
+        for _ in 0..100 {
+            // From the disk each time, as the first start of a release is.
+            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+            start.spawn().await.unwrap();
+            let running = find(listen).expect("it is taken for ended");
+            signal(running.pid, Signal::SIGKILL).unwrap();
+            while find(listen).is_some() {
+                std::thread::yield_now();
+            }
+        }
     }
 }

@@ -89,7 +89,7 @@ impl Runner {
 
     pub(super) async fn start(&self, colour: Colour, release: &Release) -> Result<(), Error> {
         match self {
-            Self::Processes(processes) => processes.start(colour, release),
+            Self::Processes(processes) => processes.start(colour, release).await,
             Self::Services(services) => services.start(colour, release).await,
         }
     }
@@ -182,7 +182,7 @@ impl Processes {
         start.run(MIGRATE).await.map(drop)
     }
 
-    fn start(&self, colour: Colour, release: &Release) -> Result<(), Error> {
+    async fn start(&self, colour: Colour, release: &Release) -> Result<(), Error> {
         let mut arguments = self.arguments("serve");
         let listen = self.address(colour).to_string();
         arguments.extend(["--listen".to_owned(), listen]);
@@ -193,5 +193,6 @@ impl Processes {
             log: &self.log_file(colour),
         }
         .spawn()
+        .await
     }
 }

@@ -73,8 +73,11 @@ impl Composed {
         assert_eq!(
             (ended, &told["outcome"]),
             (code, &json!(outcome)),
-            "{told}\n{}",
-            self.asked()
+            "{told}\n{}\n{}",
+            self.asked(),
+            ["blue", "green"]
+                .map(|colour| self.0.said(colour))
+                .join("\n")
         );
         told
     }

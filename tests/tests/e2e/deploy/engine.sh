@@ -10,11 +10,11 @@ fail() {
 }
 [ ! -e "$here/engine-down" ] || fail 'cannot connect to the engine: connection refused'
 
-# Whether the container's program runs; one that ended and was not waited for has no arguments.
+# Whether the container's program runs; one that ended and was not waited for is dead all the same.
 runs() {
-  local pid
-  pid=$(cat "$1/pid")
-  [ -n "$(tr -d '\0' <"/proc/$pid/cmdline" 2>/dev/null)" ]
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(cat "$1/pid")/status" 2>/dev/null) || return 1
+  [[ $state != [XZ] ]]
 }
 end() { # container, signal
   kill "-$2" "$(cat "$1/pid")" 2>/dev/null || true

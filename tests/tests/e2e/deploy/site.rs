@@ -193,6 +193,15 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// The last that a colour's server said.
+    pub(super) fn said(&self, colour: &str) -> String {
+        let log = std::fs::read_to_string(self.at(&format!("state/{colour}.log")));
+        let log = log.unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.len().saturating_sub(8);
+        format!("{colour}: {}", lines[last..].join("\n"))
+    }
+
     /// Ends a colour's process, as a crash does.
     pub(super) fn end(&self, colour: &str) {
         end(self.ports[usize::from(colour == "green")]);

@@ -303,11 +303,11 @@ pub(super) fn ingress(api: Arc<Api>, folder: &Path, bind: u16, port: u16, pods: 
     let socket = folder.join("ingress.sock");
     let mut text = format!(
         "global\n  stats socket {} mode 600 level admin\n  no strict-limits\n\
-         defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  retries 3\n  \
+         defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout check 3s\n  retries 3\n  \
          option redispatch 1\n  retry-on conn-failure empty-response 503\n\
          frontend hub\n  bind 127.0.0.1:{bind}\n  http-request disable-l7-retry unless {{ method GET HEAD }}\n  \
          default_backend hub\nbackend hub\n  balance roundrobin\n  option httpchk GET /health/ready\n  \
-         default-server check inter 300ms fall 1 rise 1 observe layer4\n",
+         default-server check inter 300ms fall 2 rise 1 observe layer4\n",
         socket.display()
     );
     for colour in COLOURS {
