@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
-newest=$(git log -1 --format=%H -- 'migrations/*.sql' 2>/dev/null || true)
+newest=$(git log -1 --diff-filter=A --format=%H -- 'migrations/*.sql' 2>/dev/null || true)
 before=$(git rev-parse --verify --quiet "$newest^" 2>/dev/null || true)
 if [ -z "$newest" ] || [ -z "$before" ]; then
   printf 'previous: git does not have the commit before the newest migration\n' >&2
