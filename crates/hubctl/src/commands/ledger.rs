@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use futures_util::StreamExt;
+use hub_base::HumanDuration;
 use hub_ledger::export::Expect;
 use hub_ledger::{Checkpoint, Report, VerifierKey, succession};
 use indicatif::ProgressBar;
@@ -41,14 +43,53 @@ pub(crate) enum Ledger {
     /// One entry's inclusion proof, checked here.
     Proof { index: u64 },
     /// Entries, newest first.
-    Search {
-        /// Exactly this operation: `user.lock`.
-        #[arg(long)]
-        operation: Option<String>,
-        /// This text anywhere in the entry.
-        #[arg(long, default_value = "")]
-        text: String,
-    },
+    Search(Search),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// Exactly this operation: `user.lock`.
+    #[arg(long, default_value = "")]
+    operation: String,
+    /// This text anywhere in the entry.
+    #[arg(long, default_value = "")]
+    text: String,
+    /// Keep asking for so long until there is one: what was just done stands in the ledger a moment later.
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<HumanDuration>,
+}
+
+impl Search {
+    async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let query = [
+            ("limit", "50"),
+            ("q", &self.text),
+            ("operation", &self.operation),
+        ];
+        let started = Instant::now();
+        let body = loop {
+            let body = client.find("/api/v2/ledger/entries", &query).await?;
+            let left = self.wait.is_some_and(|wait| started.elapsed() < wait.0);
+            if !left || !list(&body, "items").is_empty() {
+                break body;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        if output.json {
+            output.document(&body)?;
+            return Ok(Exit::Done);
+        }
+        let rows = list(&body, "items");
+        let rows = rows.iter().map(|e| {
+            vec![
+                field(e, "index"),
+                field(e, "occurred_at"),
+                field(e, "operation"),
+            ]
+        });
+        output.table(&["Index", "When", "Operation"], rows.collect())?;
+        Ok(Exit::Done)
+    }
 }
 
 impl Ledger {
@@ -84,25 +125,7 @@ impl Ledger {
                 Ok(Exit::Done)
             }
             Self::Proof { index } => proof(&client()?, output, index).await,
-            Self::Search { operation, text } => {
-                let operation = operation.unwrap_or_default();
-                let query = [("limit", "50"), ("q", &text), ("operation", &operation)];
-                let body = client()?.find("/api/v2/ledger/entries", &query).await?;
-                if output.json {
-                    output.document(&body)?;
-                } else {
-                    let rows = list(&body, "items");
-                    let rows = rows.iter().map(|e| {
-                        vec![
-                            field(e, "index"),
-                            field(e, "occurred_at"),
-                            field(e, "operation"),
-                        ]
-                    });
-                    output.table(&["Index", "When", "Operation"], rows.collect())?;
-                }
-                Ok(Exit::Done)
-            }
+            Self::Search(search) => search.run(&client()?, output).await,
         }
     }
 }

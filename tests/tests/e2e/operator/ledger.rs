@@ -13,21 +13,39 @@ async fn key(world: &World) -> String {
 #[tokio::test]
 async fn an_entry_is_found_shown_and_proven() {
     let world = World::new().await;
-    world.person("eve", &["member"]).await;
+    let (_, eve) = world.person("eve", &["member"]).await;
     let desk = Desk::at(&world.hub.url, world.owner.token.as_deref());
     let (table, found) = desk
-        .both(&["ledger", "search", "--operation", "user.create"])
+        .both(&[
+            "ledger",
+            "search",
+            "--operation",
+            "user.create",
+            "--wait",
+            "30s",
+        ])
         .await;
     assert_eq!(
         table.ends(0, &["Operation"]).row("user.create")[2],
         "user.create"
     );
     let index = found["items"][0]["index"].to_string();
-    desk.run(&["ledger", "search", "--text", "eve@acme.example"])
+    desk.run(&["ledger", "search", "--text", &eve])
         .await
-        .ends(0, &[]);
+        .ends(0, &["user.create"]);
     let nothing = ["ledger", "search", "--operation", "no.such.thing"];
     desk.run(&nothing).await.ends(0, &["Nothing to show."]);
+    // Waiting has an end, and what comes meanwhile is shown.
+    let nothing = [&nothing[..], &["--wait", "300ms"]].concat();
+    desk.run(&nothing).await.ends(0, &["Nothing to show."]);
+    let late = ["ledger", "search", "--operation", "user.lock"];
+    desk.run(&late).await.ends(0, &["Nothing to show."]);
+    let late = [&late[..], &["--wait", "30s"]].concat();
+    let reason = serde_json::json!({"reason": "their device was lost"});
+    let path = format!("/api/v2/users/{eve}/lock");
+    let (shown, locked) = tokio::join!(desk.run(&late), world.owner.post(&path, reason));
+    locked.expect(200);
+    shown.ends(0, &["user.lock"]);
 
     let (entry, document) = desk.both(&["ledger", "show", &index]).await;
     let body: Value = serde_json::from_str(&entry.ends(0, &[]).out).unwrap();
