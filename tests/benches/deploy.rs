@@ -175,21 +175,25 @@ fn unharmed(report: &Report) {
 /// A release that is bad from its first request on, or that long after its start.
 async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
     let site = Site::new().await;
+    // As strict as operators are; the tests beside have more patience with a machine that stops for a moment.
+    let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
+    let mut strict = config.replace("slack = \"600ms\"", "slack = \"150ms\"");
+    assert_ne!(strict, config);
     if after.is_some() {
         // Long enough for it to be still watched then.
-        let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
-        std::fs::write(
-            site.at("deploy.toml"),
-            config.replace("bake = \"2s\"", "bake = \"30s\""),
-        )
-        .unwrap();
+        strict = strict.replace("bake = \"2s\"", "bake = \"30s\"");
     }
+    std::fs::write(site.at("deploy.toml"), strict).unwrap();
     let token = site.begin().await;
     let release = site.faulty(fault);
     let load = Load::at(FULL, &site.url, &token);
     sleep(Duration::from_secs(2)).await;
     let (_, outcome) = site.deploy(&release).await;
     let report = load.stop().await;
+    if outcome["outcome"] != "rolled_back" {
+        println!("a release with `{fault}`: {outcome}");
+        return vec![format!("{fault}: it was not taken back")];
+    }
     let entries = outcome["entries"].as_array().unwrap();
     let at = |step: &str| -> Timestamp {
         let found = entries.iter().rfind(|entry| entry["step"] == step).unwrap();
@@ -211,17 +215,13 @@ async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
         decided.as_secs_f64(),
         seconds(&outcome["back_ms"]),
         report.answered,
-        outcome["back"].as_str().unwrap_or("it was not taken back"),
+        outcome["back"].as_str().unwrap_or_default(),
     );
     missed(
         fault,
         &[
             (format!("{failed} requests failed"), failed == 0),
             (format!("decided after {decided:?}"), decided <= DECIDED),
-            (
-                "it was not taken back".to_owned(),
-                outcome["outcome"] == "rolled_back",
-            ),
         ],
     )
 }
