@@ -61,9 +61,9 @@ pub(crate) fn find(listen: SocketAddr) -> Option<Running> {
     })
 }
 
-/// Whether the system tells a process' arguments: between a program's loading and its first instruction it does not.
-fn has_arguments(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| !arguments.is_empty())
+/// Whether the system tells no arguments of a process yet: so it is while its program is brought.
+fn is_loading(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty())
 }
 
 /// How a server is started.
@@ -104,7 +104,7 @@ impl Start<'_> {
             .map_err(fault)?;
         // A program that the disk is slow to bring has no arguments yet, as one that ended: it would be taken for gone.
         let pid = child.id();
-        while matches!(child.try_wait(), Ok(None)) && !has_arguments(pid) {
+        while matches!(child.try_wait(), Ok(None)) && is_loading(pid) {
             sleep(Duration::from_millis(2)).await;
         }
         // Waited for, so that an end is an end and not a zombie; nobody needs the status.
