@@ -11,7 +11,8 @@ pub(crate) async fn get(
         if error.is_timeout() {
             format!("{path} was not answered in time")
         } else {
-            format!("{path} could not be asked")
+            let why = hub_base::chain(&error.without_url());
+            format!("{path} could not be asked: {why}")
         }
     })?;
     let status = answer.status().as_u16();

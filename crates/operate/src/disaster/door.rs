@@ -110,12 +110,15 @@ impl Door {
                 .body(body);
         }
         let answer = request.send().await.map_err(|error| {
-            let what = if error.is_timeout() {
-                "was not answered in time"
+            if error.is_timeout() {
+                format!("{path} was not answered in time")
             } else {
-                "is not answered"
-            };
-            format!("{path} {what}")
+                // Without the address, which the chain would begin with.
+                format!(
+                    "{path} is not answered: {}",
+                    hub_base::chain(&error.without_url())
+                )
+            }
         })?;
         let status = answer.status().as_u16();
         let text = answer.text().await.map_err(|error| error.to_string())?;

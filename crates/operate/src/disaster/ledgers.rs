@@ -33,7 +33,10 @@ impl Export {
         let answer = door.get("/api/v2/ledger/export", &tenant.key).await?;
         match answer.status {
             200 => Ok(Self(answer.text)),
-            status => Err(format!("the export of {} answered {status}", tenant.slug)),
+            status => Err(format!(
+                "the export of {} answered {status}: {}",
+                tenant.slug, answer.text
+            )),
         }
     }
 

@@ -359,16 +359,20 @@ pub(super) fn ingress(api: Arc<Api>, folder: &Path, bind: u16, port: u16, pods: 
     }
 }
 
+/// More first, then less: between two commands somebody has to have a weight.
 fn weigh(socket: &Path, balance: &str, pods: usize) -> std::io::Result<()> {
-    for part in balance.split(',') {
-        let words: Vec<&str> = part.split('=').collect();
-        let [_, colour, weight] = words.as_slice() else {
-            continue;
-        };
+    let share = |part: &str| -> Option<(String, u8)> {
+        let (colour, percent) = part.rsplit_once('=')?;
+        let (_, colour) = colour.rsplit_once('=')?;
+        Some((colour.to_owned(), percent.parse().ok()?))
+    };
+    let mut shares: Vec<(String, u8)> = balance.split(',').filter_map(share).collect();
+    shares.sort_by_key(|(_, percent)| std::cmp::Reverse(*percent));
+    for (colour, percent) in shares {
         for nth in 0..pods {
             let mut stream = UnixStream::connect(socket)?;
-            stream
-                .write_all(format!("set server hub/{colour}-{nth} weight {weight}\n").as_bytes())?;
+            let command = format!("set server hub/{colour}-{nth} weight {percent}\n");
+            stream.write_all(command.as_bytes())?;
             stream.read_to_string(&mut String::new())?;
         }
     }
