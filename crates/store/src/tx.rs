@@ -12,6 +12,7 @@ use crate::bus::{Bus, Committed};
 use crate::connect::{Endpoints, application};
 use crate::cx::Cx;
 use crate::error::Error;
+use crate::whole::whole;
 
 /// The database as the rooms see it.
 #[derive(Debug, Clone)]
@@ -104,7 +105,9 @@ async fn begin(
         // INVARIANT: a tenant's id prints as hexadecimal digits and hyphens; there is nothing to escape.
         // One simple query is one round trip, where `begin` and `set_config($1)` would be two.
         let sql = AssertSqlSafe(format!("{statement}; set local app.tenant = '{tenant}'"));
-        match pool.begin_with(sql).await.map_err(Error::from) {
+        let pool = pool.clone();
+        let begun = whole(async move { pool.begin_with(sql).await }).await;
+        match begun.map_err(Error::from) {
             Err(Error::Unavailable(error)) if stale > 0 && lost(&error) => stale -= 1,
             other => return other,
         }
@@ -213,14 +216,18 @@ impl WriteTx {
     /// Commits a worker's own bookkeeping (a read position, a learned profile, an expiry sweep), together
     /// with whatever acts were [`record`](Self::record)ed. Never for a change that a user or operator could see.
     pub async fn commit_progress(self) -> Result<(), Error> {
-        self.tx.inner.commit().await?;
-        for (operation, event) in self.acts {
-            self.bus.tell(Committed {
-                tenant: self.tx.tenant,
-                operation,
-                event,
-            });
-        }
-        Ok(())
+        // Whatever holds is told: who keeps a copy (of sessions, of rights) has to forget it.
+        whole(async move {
+            self.tx.inner.commit().await?;
+            for (operation, event) in self.acts {
+                self.bus.tell(Committed {
+                    tenant: self.tx.tenant,
+                    operation,
+                    event,
+                });
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -48,7 +48,7 @@ pub async fn measure_ingest(
     let cx = Cx::system(store, TenantId::SYSTEM, "bench");
     ingest::append(
         &cx,
-        &Batch {
+        Batch {
             events: events(0, 100),
             ..batch()
         },
@@ -65,10 +65,11 @@ pub async fn measure_ingest(
     let mut running = tokio::task::JoinSet::new();
     for (writer, set) in sets.into_iter().enumerate() {
         let cx = cx.clone();
+        let set = Arc::new(set);
         let turns = batches / writers + usize::from(writer < batches % writers);
         running.spawn(async move {
             for _ in 0..turns {
-                ingest::append(&cx, &set).await?;
+                ingest::append(&cx, Arc::clone(&set)).await?;
             }
             Ok::<_, hub_store::Error>(())
         });

@@ -22,6 +22,7 @@ mod export;
 mod foreign;
 mod forms;
 mod ha;
+mod hung_up;
 mod incidents;
 mod keys;
 mod operator;

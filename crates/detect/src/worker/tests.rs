@@ -183,7 +183,7 @@ async fn a_big_batch_is_read_in_chunks_across_restarts() {
         events,
         ..Batch::default()
     };
-    ingest::append(&bench.cx(), &batch).await.unwrap();
+    ingest::append(&bench.cx(), batch).await.unwrap();
     bench.sequence().await;
     let mut rules = Vec::new();
     // A new worker for each step of three events.

@@ -113,7 +113,7 @@ async fn take(
         .get("idempotency-key")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let receipt = ingest::append(&cx, &batch(format, read, key)).await?;
+    let receipt = ingest::append(&cx, batch(format, read, key)).await?;
     if receipt.fresh {
         app.metrics.events_ingested(u64::from(receipt.accepted));
     }

@@ -140,7 +140,7 @@ impl AccessLog {
                 events,
                 ..Batch::default()
             };
-            match ingest::append(&cx, &batch).await {
+            match ingest::append(&cx, batch).await {
                 Ok(receipt) => metrics.events_ingested(u64::from(receipt.accepted)),
                 Err(error) => {
                     tracing::warn!(error = %hub_base::chain(&error), "access events wait for the database");

@@ -1,5 +1,6 @@
 //! Around every request: its id, its span, its client address, a time limit, security headers, its count.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use hub_base::{Origin, RequestId};
+use hub_base::{ErrorKind, Origin, RequestId};
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
@@ -37,7 +38,22 @@ pub(crate) struct Visit {
 pub(crate) fn answer(app: App, router: Router) -> Answer {
     Arc::new(move |request, arrival| {
         let (app, router) = (app.clone(), router.clone());
-        async move { respond(&app, router, request.map(Body::new), arrival).await }.boxed()
+        let changes = !request.method().is_safe();
+        let responding =
+            async move { respond(&app, router, request.map(Body::new), arrival).await };
+        let responding = AssertUnwindSafe(responding).catch_unwind();
+        async move {
+            // A change goes on to its end when its client hangs up: what follows its commit is done too. What only asks ends
+            // with whoever asked.
+            let responded = if changes {
+                tokio::spawn(responding).await.ok().and_then(Result::ok)
+            } else {
+                responding.await.ok()
+            };
+            // A panic: its words are in the log.
+            responded.unwrap_or_else(|| Problem::of(ErrorKind::Internal).into_response())
+        }
+        .boxed()
     })
 }
 

@@ -59,7 +59,7 @@ impl House {
                 quarantined,
                 idempotency_key: None,
             };
-            ingest::append(&cx, &batch).await.unwrap();
+            ingest::append(&cx, batch).await.unwrap();
         }
         let mut tx = cx.write().await.unwrap();
         let now = tx.now().to_offset();

@@ -31,7 +31,7 @@ async fn evidence_shows_what_was_before_containment() {
         events: vec![event],
         ..ingest::Batch::default()
     };
-    let receipt = ingest::append(&world.system(), &batch).await.unwrap();
+    let receipt = ingest::append(&world.system(), batch).await.unwrap();
     let user = format!("user:{ada}");
     let mut found = world.finding("T1078", &user, &[&user, "address:192.0.2.1"]);
     found.events = vec![

@@ -4,6 +4,8 @@
 mod copy;
 pub(crate) mod repo;
 
+use std::sync::Arc;
+
 use hub_base::{BatchId, Timestamp};
 use hub_events::{Act, Class, Event, Subject};
 use sha2::{Digest, Sha256};
@@ -11,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cx::Cx;
 use crate::error::Error;
 use crate::tx::Tx;
+use crate::whole::whole;
 
 /// The operation of the ledger entry that stands for a batch.
 pub const OPERATION: &str = "events.ingest";
@@ -67,14 +70,19 @@ pub struct StoredEvent {
 ///
 /// # Errors
 /// [`Error::Unavailable`] if the database does not answer or its disk is full: nothing is stored then.
-pub async fn append(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
+pub async fn append(cx: &Cx, batch: impl Into<Arc<Batch>>) -> Result<Receipt, Error> {
+    let batch = batch.into();
     if let Some(key) = &batch.idempotency_key
         && let Some(receipt) = repo::by_key(&mut *cx.read().await?, key).await?
     {
         return Ok(receipt);
     }
     prepare_partition(cx).await?;
-    match store(cx, batch).await {
+    let stored = {
+        let (cx, batch) = (cx.clone(), Arc::clone(&batch));
+        whole(async move { store(&cx, &batch).await }).await
+    };
+    match stored {
         // Another replica was quicker with the same key: its receipt is ours.
         Err(error) if error.constraint() == Some("event_batch_idempotency_key") => {
             let key = batch.idempotency_key.as_deref().unwrap_or_default();

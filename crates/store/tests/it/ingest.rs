@@ -57,7 +57,7 @@ async fn a_batch_comes_back_as_it_was_sent() {
         quarantined,
         idempotency_key: None,
     };
-    let receipt = ingest::append(&cx(&store, tenant), &batch).await.unwrap();
+    let receipt = ingest::append(&cx(&store, tenant), batch).await.unwrap();
     assert_eq!(
         (receipt.accepted, receipt.quarantined, receipt.fresh),
         (5, 2, true)
@@ -92,7 +92,7 @@ async fn a_large_batch_is_whole_and_its_digest_stands_in_the_outbox() {
         events,
         ..Batch::default()
     };
-    let receipt = ingest::append(&cx(&store, tenant), &batch).await.unwrap();
+    let receipt = ingest::append(&cx(&store, tenant), batch).await.unwrap();
 
     let mut tx = store.read(tenant).await.unwrap();
     let stored = ingest::batch(&mut tx, receipt.batch, 0, 10_000)
@@ -134,7 +134,7 @@ async fn the_same_key_is_stored_once_however_many_send_it_at_once() {
             quarantined: Vec::new(),
             idempotency_key: Some("upload-1".into()),
         };
-        senders.spawn(async move { ingest::append(&cx, &batch).await.unwrap() });
+        senders.spawn(async move { ingest::append(&cx, batch).await.unwrap() });
     }
     let receipts = senders.join_all().await;
     assert_eq!(receipts.iter().filter(|receipt| receipt.fresh).count(), 1);
@@ -161,7 +161,7 @@ async fn events_of_another_day_get_that_days_partition() {
             events: vec![event(&store, 1, "x")],
             ..Batch::default()
         };
-        ingest::append(&cx(&store, tenant), &batch).await.unwrap();
+        ingest::append(&cx(&store, tenant), batch).await.unwrap();
         db.clock.advance(std::time::Duration::from_hours(24 * 5));
     }
     let mut owner = <sqlx::PgConnection as sqlx::Connection>::connect(&db.url_superuser)

@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod let_go;
+#[cfg(test)]
 mod migration_lint;
 #[cfg(test)]
 mod migrations;

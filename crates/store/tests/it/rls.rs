@@ -22,7 +22,7 @@ async fn every_table_of_tenants_is_walled_in() {
     let store = db.store();
     // A batch makes the day's partitions: they must be walled in too.
     let cx = hub_store::Cx::system(store, TenantId::SYSTEM, "test");
-    hub_store::ingest::append(&cx, &hub_store::ingest::Batch::default())
+    hub_store::ingest::append(&cx, hub_store::ingest::Batch::default())
         .await
         .unwrap();
     let mut owner = open(&db.url_owner).await;
