@@ -129,7 +129,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts a request until its answer's head is there, or its client has gone. Nobody waits for what looks at the server
+    /// Counts a request until its answer's head is there, or it only asks and its client has gone. Nobody waits for what looks at the server
     /// itself: health checks and this page are not counted.
     pub(crate) fn begin(&self, path: &str) -> Option<InProgress> {
         if path.starts_with("/health") || path == "/metrics" {

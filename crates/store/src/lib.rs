@@ -19,7 +19,7 @@ mod outbox;
 pub mod sequence;
 pub mod survey;
 pub mod tx;
-mod whole;
+pub mod whole;
 
 pub use bus::{Bus, Committed};
 pub use cluster::PrivateCluster;

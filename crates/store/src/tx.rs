@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hub_base::{Clock, EntryId, Origin, Principal, TenantId, Timestamp};
 use hub_events::{Act, Event};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr as _, Transaction};
 
 use crate::bus::{Bus, Committed};
 use crate::connect::{Endpoints, application};
@@ -105,8 +105,9 @@ async fn begin(
         // INVARIANT: a tenant's id prints as hexadecimal digits and hyphens; there is nothing to escape.
         // One simple query is one round trip, where `begin` and `set_config($1)` would be two.
         let sql = AssertSqlSafe(format!("{statement}; set local app.tenant = '{tenant}'"));
-        let pool = pool.clone();
-        let begun = whole(async move { pool.begin_with(sql).await }).await;
+        // Who goes while they wait for a connection gives up their place.
+        let connection = pool.acquire().await?;
+        let begun = whole(Transaction::begin(connection, Some(sql.into_sql_str()))).await;
         match begun.map_err(Error::from) {
             Err(Error::Unavailable(error)) if stale > 0 && lost(&error) => stale -= 1,
             other => return other,

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::{Activity, Patience, Tracked, Verdict, Watched};
 use super::capacity::{Capacity, Full};
+use super::changes::{AT_ONCE, Changes};
 use super::tls::Certificates;
 use super::{Arrival, Scheme};
 use crate::config::Config;
@@ -111,9 +112,9 @@ impl Door {
             Ok(permit) => {
                 self.metrics.connections_open(self.capacity.open());
                 let door = self.clone();
+                let changes = Changes::new(tasks.clone(), permit);
                 tasks.spawn(async move {
-                    door.keep(socket, peer).await;
-                    drop(permit);
+                    door.keep(socket, peer, changes).await;
                     door.metrics.connections_open(door.capacity.open());
                 });
             }
@@ -122,14 +123,14 @@ impl Door {
         }
     }
 
-    async fn keep(&self, socket: TcpStream, peer: SocketAddr) {
+    async fn keep(&self, socket: TcpStream, peer: SocketAddr, changes: Changes) {
         let _slower = socket.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
             let arrival = Arrival {
                 peer,
                 scheme: Scheme::Http,
             };
-            return self.converse(socket, arrival).await;
+            return self.converse(socket, arrival, changes).await;
         };
         match timeout(self.patience.head, certificates.acceptor().accept(socket)).await {
             Ok(Ok(socket)) => {
@@ -137,7 +138,7 @@ impl Door {
                     peer,
                     scheme: Scheme::Https,
                 };
-                self.converse(socket, arrival).await;
+                self.converse(socket, arrival, changes).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_late) => self.metrics.connections_refused("handshake_timeout"),
@@ -148,16 +149,21 @@ impl Door {
         &self,
         socket: S,
         arrival: Arrival,
+        changes: Changes,
     ) {
         let activity = Activity::new();
         let service = {
             let (activity, door) = (Arc::clone(&activity), self.clone());
-            hyper::service::service_fn(move |request| {
+            hyper::service::service_fn(move |request: Request<Incoming>| {
                 let in_progress = activity.begin();
+                let changes = (!request.method().is_safe()).then(|| changes.clone());
                 let answering = (door.answer)(request, arrival);
                 let stopping = door.stopping.clone();
                 async move {
-                    let mut response = answering.await;
+                    let mut response = match changes {
+                        Some(changes) => changes.make(answering).await,
+                        None => answering.await,
+                    };
                     if stopping.borrow().is_some() && response.version() < http::Version::HTTP_2 {
                         response.headers_mut().insert(
                             http::header::CONNECTION,
@@ -212,7 +218,7 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(AT_ONCE as u32)
         .max_header_list_size(32 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(10));

@@ -9,6 +9,7 @@ pub(crate) mod address;
 pub(crate) mod admit;
 pub(crate) mod blocks;
 mod capacity;
+mod changes;
 pub(crate) mod listener;
 pub(crate) mod pipeline;
 pub(crate) mod rate;

@@ -38,22 +38,7 @@ pub(crate) struct Visit {
 pub(crate) fn answer(app: App, router: Router) -> Answer {
     Arc::new(move |request, arrival| {
         let (app, router) = (app.clone(), router.clone());
-        let changes = !request.method().is_safe();
-        let responding =
-            async move { respond(&app, router, request.map(Body::new), arrival).await };
-        let responding = AssertUnwindSafe(responding).catch_unwind();
-        async move {
-            // A change goes on to its end when its client hangs up: what follows its commit is done too. What only asks ends
-            // with whoever asked.
-            let responded = if changes {
-                tokio::spawn(responding).await.ok().and_then(Result::ok)
-            } else {
-                responding.await.ok()
-            };
-            // A panic: its words are in the log.
-            responded.unwrap_or_else(|| Problem::of(ErrorKind::Internal).into_response())
-        }
-        .boxed()
+        async move { respond(&app, router, request.map(Body::new), arrival).await }.boxed()
     })
 }
 
@@ -73,10 +58,15 @@ async fn respond(
     // Streams answer with their head at once, so the limit never cuts a stream.
     let limit = app.config.limits.request_timeout;
     let answering = tokio::time::timeout(limit, router.oneshot(request)).instrument(span);
-    let mut response = match answering.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_late) => Problem::late().into_response(),
+    let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(_late)) => Problem::late().into_response(),
+        // Its words are on standard error.
+        Err(_panic) => {
+            tracing::error!(request.id = %id, "a request's handler panicked");
+            Problem::of(ErrorKind::Internal).into_response()
+        }
     };
     drop(in_progress);
     let took = app.clock().now().since(started);

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cx::Cx;
 use crate::error::Error;
 use crate::tx::Tx;
-use crate::whole::whole;
+use crate::whole::{Audience, whole_before};
 
 /// The operation of the ledger entry that stands for a batch.
 pub const OPERATION: &str = "events.ingest";
@@ -80,7 +80,7 @@ pub async fn append(cx: &Cx, batch: impl Into<Arc<Batch>>) -> Result<Receipt, Er
     prepare_partition(cx).await?;
     let stored = {
         let (cx, batch) = (cx.clone(), Arc::clone(&batch));
-        whole(async move { store(&cx, &batch).await }).await
+        whole_before(async move |waits| store(&cx, &batch, &waits).await).await
     };
     match stored {
         // Another replica was quicker with the same key: its receipt is ours.
@@ -104,7 +104,7 @@ async fn prepare_partition(cx: &Cx) -> Result<(), Error> {
     tx.commit_progress().await
 }
 
-async fn store(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
+async fn store(cx: &Cx, batch: &Batch, waits: &Audience) -> Result<Receipt, Error> {
     let mut tx = cx.write().await?;
     let id = BatchId::new(&**cx.clock());
     let accepted = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
@@ -119,6 +119,10 @@ async fn store(cx: &Cx, batch: &Batch) -> Result<Receipt, Error> {
         .with("unmapped.batch.accepted", accepted)
         .with("unmapped.batch.quarantined", quarantined)
         .with("unmapped.batch.sha256", hex::encode(sha256));
+    if !waits.is_there() {
+        // Told to come again, the sender will: what it has sent twice would stand twice.
+        return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
+    }
     tx.commit(act).await?;
     Ok(Receipt {
         batch: id,

@@ -69,20 +69,24 @@ fn act() -> Act {
     Act::new("test.act", Class::Base, 1, "admin")
 }
 
-/// Has the connection next, as another tenant: asks who it is, what it may and how it counts, then writes.
-async fn next_in_line(cx: &Cx) -> Result<(), Error> {
+/// Has the connection next, as another tenant: asks who it is, what it may and how it counts, then writes. Which
+/// connection it is: one that was given up for another would hide the fault.
+async fn next_in_line(cx: &Cx) -> Result<i32, Error> {
     let mut tx = cx.write().await?;
+    let mut process = 0;
     for n in 0..3 {
-        let (tenant, read_only, same): (String, String, i32) = sqlx::query_as(
-            "select current_setting('app.tenant'), current_setting('transaction_read_only'), $1",
+        let (tenant, read_only, same, server): (String, String, i32, i32) = sqlx::query_as(
+            "select current_setting('app.tenant'), current_setting('transaction_read_only'), $1, pg_backend_pid()",
         )
         .bind(n)
         .fetch_one(tx.conn())
         .await?;
         assert_eq!(tenant, cx.tenant().to_string());
         assert_eq!((read_only.as_str(), same), ("off", n));
+        process = server;
     }
-    tx.commit(act()).await.map(drop)
+    tx.commit(act()).await?;
+    Ok(process)
 }
 
 /// `work` as `acme`, let go one poll later each time until it is done; the only connection goes to `other` each time.
@@ -95,10 +99,12 @@ where
     F: Future<Output = Result<T, Error>>,
 {
     let (acme, other) = cxs;
+    let process = next_in_line(other).await?;
     for after in 1..200 {
         let done = let_go(after, work(acme.clone())).await;
-        if let Err(error) = next_in_line(other).await {
-            panic!("after {after} polls of {what}: {error:?}");
+        match next_in_line(other).await {
+            Ok(same) => assert_eq!(same, process, "after {after} polls of {what}"),
+            Err(error) => panic!("after {after} polls of {what}: {error:?}"),
         }
         if let Some(done) = done {
             assert!(after > 1, "{what} never waited");
