@@ -129,8 +129,8 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts a request until its answer's head is there, or it only asks and its client has gone. Nobody waits for what looks at the server
-    /// itself: health checks and this page are not counted.
+    /// Counts a request until its answer's head is there, or it only asks and its client has gone. Nobody waits for what
+    /// looks at the server itself: health checks and this page are not counted.
     pub(crate) fn begin(&self, path: &str) -> Option<InProgress> {
         if path.starts_with("/health") || path == "/metrics" {
             return None;

@@ -100,6 +100,15 @@ impl Serving {
     }
 }
 
+/// Why there is no answer. Without the address, which the chain of causes would begin with.
+pub(crate) fn unanswered(path: &str, error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("{path} was not answered in time");
+    }
+    let why = hub_base::chain(&error.without_url());
+    format!("{path} is not answered: {why}")
+}
+
 /// For asking a hub on this machine.
 pub(crate) fn client(limit: Duration) -> Result<reqwest::Client, String> {
     reqwest::Client::builder()

@@ -1,5 +1,7 @@
 //! The smoke test: a few requests of an operator's own, straight to one server.
 
+use crate::serving;
+
 /// Status and beginning of the body.
 pub(crate) async fn get(
     http: &reqwest::Client,
@@ -7,14 +9,7 @@ pub(crate) async fn get(
     path: &str,
 ) -> Result<(u16, String), String> {
     let answer = http.get(format!("{base}{path}")).send().await;
-    let answer = answer.map_err(|error| {
-        if error.is_timeout() {
-            format!("{path} was not answered in time")
-        } else {
-            let why = hub_base::chain(&error.without_url());
-            format!("{path} could not be asked: {why}")
-        }
-    })?;
+    let answer = answer.map_err(|error| serving::unanswered(path, error))?;
     let status = answer.status().as_u16();
     let text = answer.text().await.map_err(|error| error.to_string())?;
     Ok((status, text.chars().take(2000).collect()))

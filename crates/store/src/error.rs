@@ -26,6 +26,9 @@ pub enum Error {
         column: &'static str,
         id: String,
     },
+    /// A limit passed before the batch was committed.
+    #[error("nobody waits for this batch any more: it was not stored")]
+    LetGo,
     #[error("the database URL cannot be used: {0}")]
     Url(String),
     /// A migration that PostgreSQL refused; nothing of it remains.
@@ -74,7 +77,7 @@ pub enum Error {
 impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unavailable(_) | Self::Snapshot { .. } => ErrorKind::Unavailable,
+            Self::Unavailable(_) | Self::LetGo | Self::Snapshot { .. } => ErrorKind::Unavailable,
             Self::Cluster(fault) => fault.kind(),
             Self::Constraint { .. } | Self::LosesData(_) => ErrorKind::Conflict,
             Self::Url(_) | Self::Invalid(_) => ErrorKind::Invalid,

@@ -109,17 +109,8 @@ impl Door {
                 .header("content-type", "application/json")
                 .body(body);
         }
-        let answer = request.send().await.map_err(|error| {
-            if error.is_timeout() {
-                format!("{path} was not answered in time")
-            } else {
-                // Without the address, which the chain would begin with.
-                format!(
-                    "{path} is not answered: {}",
-                    hub_base::chain(&error.without_url())
-                )
-            }
-        })?;
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| serving::unanswered(path, error))?;
         let status = answer.status().as_u16();
         let text = answer.text().await.map_err(|error| error.to_string())?;
         Ok(Answer { status, text })

@@ -121,7 +121,7 @@ async fn store(cx: &Cx, batch: &Batch, waits: &Audience) -> Result<Receipt, Erro
         .with("unmapped.batch.sha256", hex::encode(sha256));
     if !waits.is_there() {
         // Told to come again, the sender will: what it has sent twice would stand twice.
-        return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
+        return Err(Error::LetGo);
     }
     tx.commit(act).await?;
     Ok(Receipt {
