@@ -10,7 +10,7 @@ if ! cargo cyclonedx --version >/dev/null 2>&1; then
   env -u CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS -u CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS \
     cargo install --locked --quiet cargo-cyclonedx --version "$version" >&2
 fi
-# The tool writes beside the manifest; and the random serial number would make each build differ.
+# The tool writes beside the manifest; the random serial number, and where the source lies, would make each build differ.
 made=()
 trap 'rm -f "${made[@]}"' EXIT
 for crate in hub hubctl; do
@@ -20,11 +20,12 @@ cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --overr
 # It writes one for each member; those of the two programs are wanted.
 find crates benches tests fuzz -name sbom.made.json -not -path "crates/hub/*" -not -path "crates/hubctl/*" -delete
 python3 - crates/hub/sbom.made.json crates/hubctl/sbom.made.json <<'PYTHON'
-import json, sys
+import json, os, sys
+here, everywhere = f"path+file://{os.getcwd()}", "path+file:///src"
 merged, known = None, set()
 for path in sys.argv[1:]:
     with open(path) as file:
-        document = json.load(file)
+        document = json.loads(file.read().replace(here, everywhere))
     document.pop("serialNumber", None)
     if merged is None:
         merged = document
