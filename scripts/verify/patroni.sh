@@ -11,6 +11,7 @@ fail() {
 promtool check rules alerts/*.rules.yml || fail "a rule"
 (cd alerts/tests && promtool test rules ./*.test.yml) || fail "a rule's test failed"
 shellcheck roles.sh || fail "roles.sh"
+python3 -I -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' start.py || fail "start.py"
 # HAProxy wants the authority's file to be there.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -83,7 +83,7 @@ for name in node-a node-b; do
     -e "s,/etc/security-hub/tls,$pair/tls," -e "s,/etc/patroni/security-hub,$pair,g" -e "s,/var/lib/postgresql/security-hub,$home/data," \
     -e "s,/var/lib/postgresql/patroni.pgpass,$home/pgpass," -e "s,/var/run/postgresql,$home/run," -e "s,/usr/lib/postgresql/15/bin,$programs," \
     -e "s/username: postgres/username: $owner/" "$shipped/node.example.yml" >"$home/conf/node.yml"
-  cp "$shipped/patroni.yml" "$home/conf/"
+  cp "$shipped/patroni.yml" "$shipped/start.py" "$home/conf/"
   sed -e "s,<openssl rand -hex 24>,$(cat "$pair/patroni-password")," -e "s,/var/lib/security-hub,$home/hub," "$shipped/secrets.example.env" >"$home/env"
   sed -e "s,/var/lib/postgresql/security-hub,$home/data," -e "s,/var/run/postgresql,$home/run," -e '/^recipients/d' \
     -e "s,name = \"hub\",&\nport = $sql\nuser = \"$owner\"," -e "s,/etc/security-hub/backup-passphrase,$pair/backup-passphrase," \
@@ -94,7 +94,7 @@ cd $home
 set -a
 . $home/env
 HOME=$home
-exec ${as_postgres[*]} patroni $home/conf
+exec ${as_postgres[*]} /usr/bin/python3 -I $home/conf/start.py $home/conf
 START
   given "$home"
   setsid bash "$home/start" >"$home/log" 2>&1 </dev/null &

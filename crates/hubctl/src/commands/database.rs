@@ -69,7 +69,9 @@ impl Database {
             Self::Status(place) => {
                 let pair = Pair::open(Config::read(&place.config)?)?;
                 let standing = pair.standing().await?;
-                shown(&standing, pair.config(), output)
+                let mut faults = standing.faults(pair.config());
+                faults.extend(pair.unsafe_versions().await);
+                shown(&standing, &faults, output)
             }
             Self::Switchover(how) => {
                 how.run(Change::Switchover, Loss::Refused, client, output)
@@ -90,8 +92,7 @@ impl Database {
     }
 }
 
-fn shown(standing: &Standing, config: &Config, output: &Output) -> Result<Exit, Failure> {
-    let faults = standing.faults(config);
+fn shown(standing: &Standing, faults: &[String], output: &Output) -> Result<Exit, Failure> {
     if output.json {
         output.document(
             &json!({"members": standing.members, "paused": standing.is_paused, "faults": faults}),
@@ -118,7 +119,7 @@ fn shown(standing: &Standing, config: &Config, output: &Output) -> Result<Exit, 
             &["Node", "Role", "State", "Timeline", "Behind"],
             standing.members.iter().map(row).collect(),
         )?;
-        for fault in &faults {
+        for fault in faults {
             output.line(&output.verdict(false, fault))?;
         }
         if faults.is_empty() {

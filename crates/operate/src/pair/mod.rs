@@ -3,6 +3,7 @@
 //! Knows nothing of how the pair is set up (`infrastructure/patroni`); Patroni decides, this asks.
 
 mod config;
+mod version;
 
 use std::fmt;
 use std::time::Duration;
@@ -278,6 +279,16 @@ impl Pair {
             }
         }
         Err(Error::NoPatroni(faults.join("; ")))
+    }
+
+    /// What the versions of Patroni do that loses data, in words. Of nodes that do not answer nothing is said.
+    pub async fn unsafe_versions(&self) -> Vec<String> {
+        let ask = self.urls().map(|url| async move {
+            let text = said(self.http.get(format!("{url}/patroni"))).await.ok()?;
+            version::fault(url, &text)
+        });
+        let found = futures_util::future::join_all(ask).await;
+        found.into_iter().flatten().collect()
     }
 
     fn urls(&self) -> impl Iterator<Item = &str> {

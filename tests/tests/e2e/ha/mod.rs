@@ -75,6 +75,8 @@ async fn a_leader_that_is_cut_off_steps_down_and_leads_again_when_asked() {
     cut.expect(FAILOVER);
     site.pair.mend(0);
     site.pair.is_whole(1).await;
+    // It did not take the lead back with what it missed.
+    site.keeps(&cut).await;
     takes_over_when_asked(&mut site).await;
 }
 

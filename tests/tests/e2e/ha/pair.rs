@@ -252,7 +252,17 @@ impl Pair {
         ];
         for name in names {
             let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-            let last: Vec<&str> = text.lines().rev().take(60).collect();
+            // What starts a line, without the traceback that Patroni writes whenever PostgreSQL is away.
+            let said = text.lines().rev().filter(|line| {
+                let ends = [
+                    "get_postgresql_status",
+                    "Is the server running",
+                    "During handling",
+                ];
+                let starts = |c: char| c.is_ascii_alphanumeric() || c == '[';
+                line.starts_with(starts) && !ends.iter().any(|words| line.contains(words))
+            });
+            let last: Vec<&str> = said.take(150).collect();
             eprintln!("== {name}");
             last.iter().rev().for_each(|line| eprintln!("{line}"));
         }
@@ -451,11 +461,10 @@ impl Node {
         ];
         let text = filled("node.example.yml", &values);
         std::fs::write(home.join("conf/node.yml"), text).unwrap();
-        std::fs::copy(
-            Path::new(SHIPPED).join("patroni.yml"),
-            home.join("conf/patroni.yml"),
-        )
-        .unwrap();
+        for shipped in ["patroni.yml", "start.py"] {
+            let place = home.join("conf").join(shipped);
+            std::fs::copy(Path::new(SHIPPED).join(shipped), place).unwrap();
+        }
         let secrets =
             std::fs::read_to_string(Path::new(SHIPPED).join("secrets.example.env")).unwrap();
         let secrets = secrets
@@ -477,8 +486,10 @@ impl Node {
 
     /// Patroni, which starts PostgreSQL.
     pub(super) fn start(&mut self) {
-        let mut command = bound("patroni", account().as_ref());
+        let mut command = bound("/usr/bin/python3", account().as_ref());
         command
+            .arg("-I")
+            .arg(self.home.join("conf/start.py"))
             .arg(self.home.join("conf"))
             .envs(self.env.iter().cloned())
             .env("HOME", &self.home)

@@ -84,6 +84,13 @@ impl Site {
         Outcome { told, lost }
     }
 
+    /// What was acknowledged then is there still.
+    pub(super) async fn keeps(&self, outcome: &Outcome) {
+        let owner = Actor::anonymous(&self.hub).signed_in("acme", "ada").await;
+        let lost = outcome.told.lost(&owner).await;
+        assert!(lost.is_empty(), "lost afterwards: {lost:?}");
+    }
+
     /// `hubctl` on this site's hub.
     pub(super) async fn hubctl(&self, words: &[&str]) -> Output {
         let mut command = Command::new(binary());
