@@ -15,13 +15,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .strip_prefix(&root)?
             .to_string_lossy()
             .replace('\\', "/");
-        let path = file.canonicalize()?;
-        println!("cargo::rerun-if-changed={}", path.display());
-        writeln!(
-            code,
-            "    ({name:?}, include_str!({:?})),",
-            path.display().to_string()
-        )?;
+        println!("cargo::rerun-if-changed={}", file.display());
+        // The text itself: with a path in it, the same source would build differently elsewhere.
+        let text = std::fs::read_to_string(file)?;
+        writeln!(code, "    ({name:?}, {text:?}),")?;
     }
     code.push_str("];\n");
     std::fs::write(

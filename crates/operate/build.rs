@@ -21,8 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in &files {
         println!("cargo::rerun-if-changed={}", path.display());
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let path = path.display().to_string();
-        writeln!(code, "    ({name:?}, include_str!({path:?})),")?;
+        // The text itself: with a path in it, the same source would build differently elsewhere.
+        let text = std::fs::read_to_string(path)?;
+        writeln!(code, "    ({name:?}, {text:?}),")?;
     }
     code.push_str("];\n");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
