@@ -3,7 +3,7 @@
 
 Patroni 3.0.2 (Debian 12's) writes the lock unconditionally when its lease ran out meanwhile: a leader that was cut off for longer
 than the ttl takes it back, and what was acknowledged by the other one is lost (patroni/patroni#2689). Here it writes the lock only
-where it is its own, or where nobody has it and nobody had it since this node last saw the cluster. From 3.0.3 on Patroni is started
+where it is its own, or where nobody has it and nobody was promoted since this node last saw the cluster. From 3.0.3 on Patroni is started
 as it is; what is older than 3.0.2 is not started.
 """
 # Patroni runs this file again, without its main part, for each start of PostgreSQL: it imports only what that needs.

@@ -1,6 +1,7 @@
 //! The database as a pair of nodes under Patroni: how it stands, and the two nodes changing places.
 //!
-//! Knows nothing of how the pair is set up (`infrastructure/patroni`); Patroni decides, this asks.
+//! Knows nothing of how the pair is set up (`infrastructure/patroni`), but for the mark by which `version` tells a mended Patroni;
+//! Patroni decides, this asks.
 
 mod config;
 mod version;
@@ -281,7 +282,7 @@ impl Pair {
         Err(Error::NoPatroni(faults.join("; ")))
     }
 
-    /// What the versions of Patroni do that loses data, in words. Of nodes that do not answer nothing is said.
+    /// The nodes whose version of Patroni loses what was acknowledged, in words. Of nodes that do not answer nothing is said.
     pub async fn unsafe_versions(&self) -> Vec<String> {
         let ask = self.urls().map(|url| async move {
             let text = said(self.http.get(format!("{url}/patroni"))).await.ok()?;

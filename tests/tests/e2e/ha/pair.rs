@@ -254,13 +254,13 @@ impl Pair {
             let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
             // What starts a line, without the traceback that Patroni writes whenever PostgreSQL is away.
             let said = text.lines().rev().filter(|line| {
-                let ends = [
+                let noise = [
                     "get_postgresql_status",
                     "Is the server running",
                     "During handling",
                 ];
                 let starts = |c: char| c.is_ascii_alphanumeric() || c == '[';
-                line.starts_with(starts) && !ends.iter().any(|words| line.contains(words))
+                line.starts_with(starts) && !noise.iter().any(|words| line.contains(words))
             });
             let last: Vec<&str> = said.take(150).collect();
             eprintln!("== {name}");
