@@ -16,8 +16,12 @@ mod export;
 mod link;
 #[path = "../tests/e2e/ha/load.rs"]
 mod load;
+#[path = "../tests/e2e/ha/node.rs"]
+mod node;
 #[path = "../tests/e2e/ha/pair.rs"]
 mod pair;
+#[path = "../tests/e2e/ha/shipped.rs"]
+mod shipped;
 #[path = "../tests/e2e/ha/site.rs"]
 mod site;
 #[path = "../tests/e2e/tool.rs"]
@@ -47,7 +51,7 @@ fn told(name: &str, outcome: &Outcome, limit: Duration, whole: Duration) {
 }
 
 /// Patroni stops where it stands; PostgreSQL does not notice.
-fn hang(node: &pair::Node) {
+fn hang(node: &node::Node) {
     let process = i32::try_from(node.process.as_ref().unwrap().id()).unwrap();
     kill(Pid::from_raw(process), Signal::SIGSTOP).unwrap();
 }

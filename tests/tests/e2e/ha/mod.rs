@@ -2,7 +2,9 @@
 
 mod link;
 mod load;
+mod node;
 mod pair;
+mod shipped;
 mod site;
 
 use std::time::{Duration, Instant};

@@ -1,25 +1,17 @@
 //! The pair as it is shipped (`infrastructure/patroni`): three etcd, two PostgreSQL under Patroni, HAProxy before them. Each node
 //! reaches etcd and the other node over roads that can be cut.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair,
-};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::link::Link;
+use super::node::Node;
+use super::shipped::{SHIPPED, bound, certificates, filled, free_port, log, secret, settings};
 use crate::tool::patiently;
-
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infrastructure/patroni");
-pub(super) const PASSWORD: &str = "patroni's own";
 
 /// Killed when dropped, with everything that works in its folder.
 pub(super) struct Pair {
@@ -30,20 +22,6 @@ pub(super) struct Pair {
     haproxy: Option<Child>,
     patroni: reqwest::Client,
     pub(super) folder: TempDir,
-}
-
-/// One of the two.
-pub(super) struct Node {
-    pub(super) name: &'static str,
-    pub(super) home: PathBuf,
-    /// Patroni's.
-    pub(super) process: Option<Child>,
-    /// Of PostgreSQL and of Patroni, as HAProxy sees them.
-    pub(super) postgres: u16,
-    pub(super) api: u16,
-    /// To each etcd; from the other node to this one's PostgreSQL and Patroni.
-    roads: Vec<Link>,
-    env: Vec<(String, String)>,
 }
 
 impl Drop for Pair {
@@ -79,107 +57,6 @@ pub(super) fn installed(test: &str) -> bool {
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Whom PostgreSQL and Patroni run as: they refuse root.
-fn account() -> Option<User> {
-    Uid::effective().is_root().then(|| {
-        User::from_name("postgres")
-            .unwrap()
-            .expect("the user `postgres` of Debian's package")
-    })
-}
-
-/// PostgreSQL's superuser is whom it runs as.
-pub(super) fn superuser() -> String {
-    let us = || User::from_uid(Uid::effective()).unwrap().unwrap();
-    account().unwrap_or_else(us).name
-}
-
-/// A program that ends when the test does, whatever becomes of the test.
-fn bound(program: &str, account: Option<&User>) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM"]);
-    if let Some(user) = account {
-        command.args([
-            "--reuid",
-            &user.name,
-            "--regid",
-            &user.gid.to_string(),
-            "--init-groups",
-        ]);
-    }
-    command.args(["--", program]).stdin(Stdio::null());
-    command
-}
-
-fn log(command: &mut Command, path: &Path) -> Child {
-    let file = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap();
-    command.stdout(file.try_clone().unwrap()).stderr(file);
-    command.spawn().unwrap()
-}
-
-fn give(path: &Path) {
-    if let Some(user) = account() {
-        nix::unistd::chown(path, Some(user.uid), Some(user.gid)).unwrap();
-    }
-}
-
-/// The shipped file with the values of this place; each must stand in it.
-pub(super) fn filled(name: &str, values: &[(&str, String)]) -> String {
-    let mut text = std::fs::read_to_string(Path::new(SHIPPED).join(name)).unwrap();
-    for (old, new) in values {
-        assert!(text.contains(old), "{name} has no `{old}`");
-        text = text.replace(old, new);
-    }
-    assert!(!text.contains("10.0.0."), "{name}: {text}");
-    text
-}
-
-/// One authority, one certificate for everybody on this machine.
-fn certificates(folder: &Path) {
-    std::fs::create_dir(folder).unwrap();
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    // OpenSSL takes a certificate whose name is its issuer's for a self-signed one.
-    let name = |name: &str| {
-        let mut names = DistinguishedName::new();
-        names.push(DnType::CommonName, name);
-        names
-    };
-    authority.distinguished_name = name("authority");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let pem = authority.self_signed(&authority_key).unwrap().pem();
-    std::fs::write(folder.join("ca.pem"), pem).unwrap();
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    params.distinguished_name = name("node");
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    let key = KeyPair::generate().unwrap();
-    let cert = params
-        .signed_by(&key, &Issuer::from_params(&authority, &authority_key))
-        .unwrap();
-    std::fs::write(folder.join("node.pem"), cert.pem()).unwrap();
-    secret(&folder.join("node.key"), &key.serialize_pem());
-}
-
-/// A file that only PostgreSQL's user reads.
-pub(super) fn secret(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    give(path);
 }
 
 impl Pair {
@@ -399,157 +276,4 @@ fn etcd(folder: &Path) -> (Vec<Child>, [u16; 3]) {
         log(&mut command, &folder.join(format!("etcd-{name}.log")))
     };
     ((0..3).map(start).collect(), clients)
-}
-
-/// The lines of an environment file.
-fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-}
-
-impl Node {
-    async fn new(name: &'static str, folder: &Path, etcd: &[u16; 3]) -> Self {
-        let home = folder.join(name);
-        for path in [
-            home.clone(),
-            home.join("conf"),
-            home.join("run"),
-            home.join("hub"),
-        ] {
-            std::fs::create_dir(&path).unwrap();
-            give(&path);
-        }
-        let (postgres, api) = (free_port(), free_port());
-        let mut roads = Vec::new();
-        for target in etcd.iter().copied().chain([postgres, api]) {
-            roads.push(Link::to(target).await);
-        }
-        let hosts: Vec<String> = roads[..3]
-            .iter()
-            .map(|road| format!("127.0.0.1:{}", road.port))
-            .collect();
-        let path = |path: PathBuf| path.display().to_string();
-        let user = superuser();
-        let values = [
-            ("name: node-a", format!("name: {name}")),
-            // The roads stand between this node and etcd: it must not ask etcd for its members' own addresses.
-            (
-                "hosts: [10.0.0.11:2379, 10.0.0.12:2379, 10.0.0.13:2379]",
-                format!("use_proxies: true\n  hosts: [{}]", hosts.join(", ")),
-            ),
-            (
-                "connect_address: 10.0.0.11:8008",
-                format!("connect_address: 127.0.0.1:{}", roads[4].port),
-            ),
-            ("10.0.0.11:8008", format!("127.0.0.1:{api}")),
-            (
-                "connect_address: 10.0.0.11:5432",
-                format!("connect_address: 127.0.0.1:{}", roads[3].port),
-            ),
-            ("10.0.0.11:5432", format!("127.0.0.1:{postgres}")),
-            ("/etc/security-hub/tls", path(folder.join("tls"))),
-            ("/etc/patroni/security-hub", path(folder.to_owned())),
-            ("/var/lib/postgresql/security-hub", path(home.join("data"))),
-            (
-                "/var/lib/postgresql/patroni.pgpass",
-                path(home.join("pgpass")),
-            ),
-            ("/var/run/postgresql", path(home.join("run"))),
-            ("/usr/lib/postgresql/15/bin", path(programs())),
-            ("username: postgres", format!("username: {user}")),
-        ];
-        let text = filled("node.example.yml", &values);
-        std::fs::write(home.join("conf/node.yml"), text).unwrap();
-        for shipped in ["patroni.yml", "start.py"] {
-            let place = home.join("conf").join(shipped);
-            std::fs::copy(Path::new(SHIPPED).join(shipped), place).unwrap();
-        }
-        let secrets =
-            std::fs::read_to_string(Path::new(SHIPPED).join("secrets.example.env")).unwrap();
-        let secrets = secrets
-            .replace("<openssl rand -hex 24>", PASSWORD)
-            .replace("/var/lib/security-hub", &path(home.join("hub")));
-        let env = settings(&secrets)
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Self {
-            name,
-            home,
-            process: None,
-            postgres,
-            api,
-            roads,
-            env,
-        }
-    }
-
-    /// Patroni, which starts PostgreSQL.
-    pub(super) fn start(&mut self) {
-        let mut command = bound("/usr/bin/python3", account().as_ref());
-        command
-            .arg("-I")
-            .arg(self.home.join("conf/start.py"))
-            .arg(self.home.join("conf"))
-            .envs(self.env.iter().cloned())
-            .env("HOME", &self.home)
-            .current_dir(&self.home);
-        self.process = Some(log(&mut command, &self.home.join("log")));
-    }
-
-    fn postmaster(&self) -> Option<Pid> {
-        let text = std::fs::read_to_string(self.home.join("data/postmaster.pid")).ok()?;
-        text.lines().next()?.parse().ok().map(Pid::from_raw)
-    }
-
-    pub(super) fn kill_postgres(&self) {
-        if let Some(pid) = self.postmaster() {
-            // It may be gone already.
-            let _gone = kill(pid, Signal::SIGKILL);
-        }
-    }
-
-    /// The node loses its power: Patroni and PostgreSQL in one moment.
-    pub(super) fn kill(&mut self) {
-        let mut patroni = self.process.take().unwrap();
-        patroni.kill().unwrap();
-        self.kill_postgres();
-        patroni.wait().unwrap();
-    }
-
-    /// SQL as the superuser on this very node.
-    pub(super) fn sql(&self, text: &str) -> Result<String, String> {
-        let output = Command::new("psql")
-            .args(["-XAt", "-U", &superuser()])
-            .args([
-                "-d",
-                "hub",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-p",
-                &self.postgres.to_string(),
-            ])
-            .arg("-h")
-            .arg(self.home.join("run"))
-            .args(["-c", text])
-            .output()
-            .unwrap();
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-        }
-    }
-}
-
-/// Where the newest PostgreSQL's programs are.
-fn programs() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("Debian's PostgreSQL");
-    let mut versions: Vec<u32> = versions
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    versions.sort_unstable();
-    let newest = versions.last().expect("a version of PostgreSQL");
-    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }

@@ -7,7 +7,8 @@ use hub_testkit::hub::{Hub, Setting};
 use serde_json::{Value, json};
 
 use super::load::{Load, Told};
-use super::pair::{self, Pair};
+use super::pair::Pair;
+use super::shipped;
 use crate::tool::{binary, document};
 use crate::world::{Actor, PASSWORD, make_tenant, start};
 
@@ -120,7 +121,7 @@ impl Site {
     /// The shipped backup.toml for this node, into the repository that both share; sealed to these.
     pub(super) fn backs_up(&self, node: usize, recipients: Option<&str>) {
         let shared = |name: &str| self.pair.folder.path().join(name).display().to_string();
-        pair::secret(
+        shipped::secret(
             std::path::Path::new(&shared("passphrase")),
             "the same on both nodes, and long\n",
         );
@@ -128,7 +129,7 @@ impl Site {
         let recipients = recipients.map_or_else(String::new, |text| {
             format!("recipients = [\"{}\"]", text.trim())
         });
-        let text = pair::filled(
+        let text = shipped::filled(
             "backup.example.toml",
             &[
                 ("recipients = [\"age1…\"]", recipients),
@@ -145,7 +146,7 @@ impl Site {
                     format!(
                         "name = \"hub\"\nport = {}\nuser = \"{}\"",
                         node.postgres,
-                        pair::superuser()
+                        shipped::superuser()
                     ),
                 ),
                 ("/etc/security-hub/backup-passphrase", shared("passphrase")),
@@ -165,7 +166,7 @@ impl Site {
         let folder = self.pair.folder.path();
         let at = |name: &str| folder.join(name).display().to_string();
         let api = |node: usize| format!("127.0.0.1:{}", self.pair.nodes[node].api);
-        let text = pair::filled(
+        let text = shipped::filled(
             "pair.example.toml",
             &[
                 ("10.0.0.11:8008", api(0)),
@@ -176,9 +177,9 @@ impl Site {
             ],
         );
         std::fs::write(at("pair.toml"), text).unwrap();
-        pair::secret(
+        shipped::secret(
             std::path::Path::new(&at("patroni-password")),
-            pair::PASSWORD,
+            shipped::PASSWORD,
         );
         self.hubctl(&[&["database"], words, &["--config", &at("pair.toml")]].concat())
             .await
