@@ -15,4 +15,6 @@ mod outage;
 #[cfg(test)]
 mod rls;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod way_back;

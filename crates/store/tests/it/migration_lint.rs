@@ -1,5 +1,6 @@
 //! Migrations expand: the release before runs on the schema that the next one makes, and no lock holds people up.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use hub_store::migrate::{MIGRATIONS, contracts};
@@ -84,7 +85,11 @@ fn every_migration_expands() {
     // What a release carries, for `hubctl deploy` to look at.
     if let Some(path) = std::env::var_os("HUB_MIGRATIONS_REPORT") {
         let names: Vec<&str> = MIGRATIONS.iter().map(|migration| migration.name).collect();
-        let report = serde_json::json!({"migrations": names, "faults": found});
+        let needs: BTreeMap<&str, i32> = MIGRATIONS
+            .iter()
+            .filter_map(|migration| Some((migration.name, migration.contracts()?)))
+            .collect();
+        let report = serde_json::json!({"migrations": names, "faults": found, "needs": needs});
         std::fs::write(path, format!("{report:#}\n")).unwrap();
     }
     assert!(found.is_empty(), "{}", found.join("\n"));

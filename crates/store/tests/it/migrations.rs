@@ -1,7 +1,11 @@
 //! Up, down, up equals up; many replicas at once; a changed past is noticed.
 
+use std::collections::BTreeMap;
+
 use hub_store::{Error, migrate};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use crate::rows::{TABLES, column, columns, planted};
 
 /// Everything in the schema that a migration can make, as text.
 async fn catalogue(url: &str) -> Vec<String> {
@@ -69,36 +73,74 @@ async fn up_down_up_equals_up() {
     assert_eq!(catalogue(&db.url_owner).await, before);
 }
 
+/// What each table with rows holds: how many, and their digest.
+async fn held(db: &mut PgConnection) -> BTreeMap<String, (i64, String)> {
+    let mut held = BTreeMap::new();
+    for table in column(db, TABLES).await {
+        if table.starts_with("hub_migration") {
+            continue;
+        }
+        let sql = format!(
+            "select count(*), coalesce(md5(string_agg(r::text, '|' order by r::text)), '') from \"{table}\" r"
+        );
+        let (rows, digest): (i64, String) = sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_one(&mut *db)
+            .await
+            .unwrap();
+        if rows > 0 {
+            held.insert(table, (rows, digest));
+        }
+    }
+    held
+}
+
 #[tokio::test]
 async fn a_way_back_and_up_again_keeps_what_earlier_migrations_hold() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();
-    for slug in ["brightwater", "acme"] {
-        hub_testkit::tenant(&db.store(), slug).await;
+    let tenant = hub_testkit::tenant(&db.store(), "acme").await;
+    let mut root = PgConnection::connect(&db.url_superuser).await.unwrap();
+    // A row in every table, whatever it refers to.
+    root.execute("set session_replication_role = replica")
+        .await
+        .unwrap();
+    let mut refused = Vec::new();
+    for table in column(&mut root, TABLES).await {
+        let columns = columns(&mut root, &table).await;
+        let row = planted(&table, &columns, tenant);
+        if let Err(error) = root.execute(sqlx::raw_sql(AssertSqlSafe(row))).await {
+            refused.push(format!("{table}: {error}"));
+        }
     }
-    let mut owner = PgConnection::connect(&db.url_superuser).await.unwrap();
+    let all = held(&mut root).await;
+    println!("{} tables have rows; refused: {refused:#?}", all.len());
+    assert!(all.len() >= 25, "{all:?}");
     let before = catalogue(&db.url_owner).await;
     let newest = migrate::MIGRATIONS.len();
     for target in (1..newest).rev() {
-        migrate::revert(
-            &endpoints,
-            i32::try_from(target).unwrap(),
-            migrate::Loss::Accepted,
-        )
-        .await
-        .unwrap();
-        let up = migrate::run(&endpoints).await.unwrap();
-        assert_eq!(up.len(), newest - target);
-        let tenants: Vec<(String,)> = sqlx::query_as("select slug from tenant order by slug")
-            .fetch_all(&mut owner)
+        let number = i32::try_from(target).unwrap();
+        migrate::revert(&endpoints, number, migrate::Loss::Accepted)
             .await
             .unwrap();
-        let tenants: Vec<&str> = tenants.iter().map(|(slug,)| slug.as_str()).collect();
-        assert_eq!(
-            tenants,
-            ["acme", "brightwater", "system"],
-            "back to {target}"
-        );
+        // What was there at that migration is there still, and nothing of it is lost on the way up.
+        let kept = held(&mut root).await;
+        let there = column(&mut root, TABLES).await;
+        let wanted = || all.iter().filter(|(table, _)| there.contains(table));
+        for (table, (rows, _)) in wanted() {
+            let left = kept.get(table).map(|(rows, _)| rows);
+            assert_eq!(left, Some(rows), "{table}, back to {target}");
+        }
+        assert!(kept.contains_key("tenant"), "back to {target}");
+        let up = migrate::run(&endpoints).await.unwrap();
+        assert_eq!(up.len(), newest - target);
+        let now = held(&mut root).await;
+        for (table, was) in wanted() {
+            assert_eq!(
+                now.get(table),
+                Some(was),
+                "{table}, back to {target} and up"
+            );
+        }
     }
     assert_eq!(catalogue(&db.url_owner).await, before);
 }

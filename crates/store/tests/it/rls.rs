@@ -3,18 +3,11 @@
 use hub_base::TenantId;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
+use crate::rows::{Column, TABLES, column, columns, planted};
+
 async fn open(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
-
-async fn column(db: &mut PgConnection, sql: &'static str) -> Vec<String> {
-    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(db).await.unwrap();
-    rows.into_iter().map(|(name,)| name).collect()
-}
-
-/// Tables, partitioned tables and partitions in `public`.
-const TABLES: &str = "select c.relname::text from pg_class c
-  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1";
 
 #[tokio::test]
 async fn every_table_of_tenants_is_walled_in() {
@@ -121,39 +114,6 @@ async fn the_application_owns_nothing_and_cannot_climb() {
     }
 }
 
-/// A row of `table` that the owner puts into `tenant` with its constraints off, so that there is something to steal.
-fn planted(table: &str, columns: &[(String, String, bool)], tenant: TenantId) -> String {
-    let wanted: Vec<_> = columns
-        .iter()
-        .filter(|(name, _, required)| *required || name == "tenant_id")
-        .collect();
-    let names: Vec<_> = wanted
-        .iter()
-        .map(|(name, _, _)| format!("\"{name}\""))
-        .collect();
-    let values: Vec<String> = wanted
-        .iter()
-        .map(|(name, kind, _)| match (name.as_str(), kind.as_str()) {
-            ("tenant_id", _) => format!("'{tenant}'"),
-            (_, "uuid") => "gen_random_uuid()".into(),
-            (_, "bytea") => r"'\x00'".into(),
-            (_, "timestamp with time zone") => "now()".into(),
-            (_, "boolean") => "false".into(),
-            (_, "jsonb" | "json") => "'{}'".into(),
-            (_, "inet" | "cidr") => "'192.0.2.1'".into(),
-            (_, "interval") => "'1s'".into(),
-            (_, array) if array.ends_with("[]") => "'{}'".into(),
-            (_, text) if text.starts_with("text") || text.starts_with("character") => "'x'".into(),
-            _ => "1".into(),
-        })
-        .collect();
-    format!(
-        "insert into \"{table}\" ({}) values ({})",
-        names.join(", "),
-        values.join(", ")
-    )
-}
-
 #[tokio::test]
 async fn another_tenants_rows_cannot_be_read_written_or_moved() {
     let db = hub_testkit::database().await;
@@ -164,15 +124,7 @@ async fn another_tenants_rows_cannot_be_read_written_or_moved() {
     let mut app = open(&db.url_app).await;
     let mut tried = 0;
     for table in column(&mut root, TABLES).await {
-        let columns: Vec<(String, String, bool)> = sqlx::query_as(
-            "select a.attname::text, format_type(a.atttypid, null),
-               a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = ''
-             from pg_attribute a where a.attrelid = to_regclass(quote_ident($1)) and a.attnum > 0 and not a.attisdropped",
-        )
-        .bind(&table)
-        .fetch_all(&mut root)
-        .await
-        .unwrap();
+        let columns = columns(&mut root, &table).await;
         if columns.iter().all(|(name, _, _)| name != "tenant_id") {
             continue;
         }
@@ -184,12 +136,7 @@ async fn another_tenants_rows_cannot_be_read_written_or_moved() {
 }
 
 /// The superuser puts a row in the way; checks that hinder it are dropped, this database is thrown away anyway.
-async fn plant(
-    root: &mut PgConnection,
-    table: &str,
-    columns: &[(String, String, bool)],
-    tenant: TenantId,
-) {
+async fn plant(root: &mut PgConnection, table: &str, columns: &[Column], tenant: TenantId) {
     root.execute("set session_replication_role = replica")
         .await
         .unwrap();
@@ -219,7 +166,7 @@ async fn plant(
 async fn cross(
     app: &mut PgConnection,
     table: &str,
-    columns: &[(String, String, bool)],
+    columns: &[Column],
     victim: TenantId,
     thief: TenantId,
 ) {
