@@ -60,6 +60,7 @@ struct All {
     containment: Histogram,
     ledger_entries: Gauge,
     ledger_backlog: Gauge,
+    detection_backlog: Gauge,
     restarts: Family<Work, Counter>,
     rounds: Family<Work, Counter>,
     hashes_waiting: Gauge,
@@ -96,6 +97,7 @@ impl Metrics {
             containment: hub_telemetry::metrics::seconds(),
             ledger_entries: Gauge::default(),
             ledger_backlog: Gauge::default(),
+            detection_backlog: Gauge::default(),
             restarts: Family::default(),
             rounds: Family::default(),
             hashes_waiting: Gauge::default(),
@@ -183,6 +185,11 @@ impl Metrics {
             .ledger_entries
             .set(i64::try_from(entries).unwrap_or(i64::MAX));
         self.0.ledger_backlog.set(waiting);
+    }
+
+    /// Entries of all ledgers that detection has not read.
+    pub(crate) fn detection(&self, unread: i64) {
+        self.0.detection_backlog.set(unread);
     }
 
     pub(crate) fn worker_restarted(&self, worker: &'static str) {
@@ -282,6 +289,11 @@ fn register(all: &mut All) {
         "ledger_backlog",
         "Acts waiting for their place in a ledger",
         all.ledger_backlog.clone(),
+    );
+    registry.register(
+        "detection_backlog",
+        "Entries of all ledgers that detection has not read; a batch of events is one",
+        all.detection_backlog.clone(),
     );
     registry.register(
         "worker_restarts",

@@ -34,10 +34,17 @@ async fn health_says_yes_to_all_and_more_to_operators_only() {
     assert_eq!(detail["status"], "pass", "{detail}");
     let metrics = world.operator.get("/metrics").await.body;
     let metrics = metrics.as_str().unwrap();
-    assert!(
-        metrics.contains("hub_requests_total") && metrics.ends_with("# EOF\n"),
-        "{metrics}"
-    );
+    for figure in [
+        "hub_requests_total{",
+        "hub_ledger_backlog ",
+        "hub_detection_backlog ",
+    ] {
+        assert!(
+            metrics.contains(&format!("\n{figure}")),
+            "{figure}: {metrics}"
+        );
+    }
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
 }
 
 #[tokio::test]

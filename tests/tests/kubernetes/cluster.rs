@@ -85,7 +85,11 @@ fn figures(objects: &[Object], scaler: &Object, rules: &Value) -> Vec<String> {
     // tells the same depth of one queue, so adding them up would grow with every pod.
     const OURS: [(&str, &str, &str); 2] = [
         ("pods", "hub_requests_per_second", "custom.metrics.k8s.io"),
-        ("external", "hub_ledger_backlog", "external.metrics.k8s.io"),
+        (
+            "external",
+            "hub_detection_backlog",
+            "external.metrics.k8s.io",
+        ),
     ];
     let mut faults = Vec::new();
     let metrics = list(scaler, "/spec/metrics");
@@ -105,7 +109,7 @@ fn figures(objects: &[Object], scaler: &Object, rules: &Value) -> Vec<String> {
     if on
         != [
             "cpu",
-            "hub_ledger_backlog",
+            "hub_detection_backlog",
             "hub_requests_per_second",
             "memory",
         ]

@@ -9,6 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use hub_access::Action;
 use hub_base::{TenantId, Timestamp};
+use hub_detect::worker;
 use hub_identity::sessions::ACCESS_TOKEN_TTL;
 use hub_operate::records;
 use hub_store::sequence;
@@ -144,6 +145,9 @@ async fn metrics(State(app): State<App>) -> Response {
     if let Ok((entries, waiting)) = ledger(&app).await {
         app.metrics.ledger(entries, waiting);
     }
+    if let Ok(behind) = unread(&app).await {
+        app.metrics.detection(behind);
+    }
     match operations(&app).await {
         Ok(newest) => app.metrics.operations(&newest),
         Err(error) => tracing::debug!(
@@ -168,6 +172,15 @@ async fn operations(app: &App) -> Result<Vec<(&'static str, Timestamp)>, hub_ope
         }
     }
     Ok(newest.into_iter().collect())
+}
+
+/// Entries of all ledgers that detection has not read.
+async fn unread(app: &App) -> Result<i64, hub_detect::Error> {
+    let mut unread = 0;
+    for tenant in app.store.tenants().await? {
+        unread += worker::lag(&mut *app.store.read(tenant).await?).await?.0;
+    }
+    Ok(unread)
 }
 
 async fn ledger(app: &App) -> Result<(u64, i64), hub_store::Error> {
