@@ -14,6 +14,8 @@
 #[path = "../tests/e2e/deploy/killed.rs"]
 #[expect(unused_imports, reason = "what its tests use")]
 mod killed;
+#[path = "../tests/e2e/deploy/load.rs"]
+mod load;
 #[path = "../tests/e2e/deploy/site.rs"]
 mod site;
 #[path = "../tests/e2e/tool.rs"]
@@ -25,16 +27,20 @@ use std::ops::Range;
 use std::time::Duration;
 
 use hub_base::{Clock as _, SystemClock, Timestamp};
+use load::{Load, Pace, Report};
 use serde_json::Value;
-use site::{Load, Pace, Report, Site};
+use site::Site;
 use tokio::time::sleep;
 
 /// As many as the machine answers.
 const FULL: Pace = Pace {
     keepers: 12,
     strangers: 2,
+    writers: 2,
     pause: Duration::ZERO,
 };
+/// The same while a release is bad: what it fails to write, nobody else is asked to.
+const READING: Pace = Pace { writers: 0, ..FULL };
 /// How long the load runs before anything is changed: its first second is not looked at, and the rest is as long as a deploy, so
 /// that both percentiles are of as many requests.
 const BEFORE: Duration = Duration::from_secs(10);
@@ -42,8 +48,8 @@ const BEFORE: Duration = Duration::from_secs(10);
 const SLOWER: f64 = 2.0;
 /// From when a release is bad (its first request, or its crash) until that is decided.
 const DECIDED: Duration = Duration::from_secs(15);
-/// When the release that crashes does, after its start.
-const CRASH: Duration = Duration::from_secs(20);
+/// When a release that is good at first fails or crashes, after its start.
+const LATE: Duration = Duration::from_secs(20);
 /// For how long a release is waited for (deploy.toml of the tests).
 const READY: Duration = Duration::from_secs(20);
 /// What people do at full pace, at least, a second. Not of binaries that are not optimised.
@@ -63,12 +69,20 @@ async fn main() {
     ] {
         missed.extend(good(name, pace).await);
     }
-    for fault in ["errors 50", "slow 400"] {
-        missed.extend(bad(fault, None).await);
+    for pace in [Pace::READING, READING] {
+        missed.extend(bad("errors 50", None, pace, &["requests failed"]).await);
+        missed.extend(bad("slow 400", None, pace, &["95th percentile"]).await);
     }
-    missed.extend(bad("unready", Some(READY)).await);
-    let crash = format!("crash {}", CRASH.as_secs());
-    missed.extend(bad(&crash, Some(CRASH)).await);
+    let unready = ["was not ready within"];
+    missed.extend(bad("unready", Some(READY), READING, &unready).await);
+    let late = LATE.as_secs();
+    for pace in [Pace::READING, READING] {
+        let late = format!("errors 50 {late}");
+        missed.extend(bad(&late, Some(LATE), pace, &["requests failed"]).await);
+    }
+    let crash = format!("crash {late}");
+    let gone = ["its process ended", "requests failed", "in a row failed"];
+    missed.extend(bad(&crash, Some(LATE), READING, &gone).await);
     missed.extend(interrupted().await);
     assert!(missed.is_empty(), "limits missed:\n{}", missed.join("\n"));
 }
@@ -178,21 +192,23 @@ fn unharmed(report: &Report) {
     assert!(report.failed.is_empty(), "{report:?}");
 }
 
-/// A release that is bad from its first request on, or that long after its start.
-async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
+/// A release that is bad from its first request on, or that long after its start; and for what it must be taken back.
+async fn bad(fault: &str, after: Option<Duration>, pace: Pace, why: &[&str]) -> Vec<String> {
     let site = Site::new().await;
-    // As strict as operators are; the tests beside have more patience with a machine that stops for a moment.
+    // As careful as operators are by default; the tests beside have more patience with a machine that stops for a moment.
     let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
-    let mut strict = config.replace("slack = \"600ms\"", "slack = \"150ms\"");
-    assert_ne!(strict, config);
-    if after.is_some() {
-        // Long enough for it to be still watched then.
-        strict = strict.replace("bake = \"2s\"", "bake = \"30s\"");
-    }
+    let (before, _) = config.split_once("[policy.tolerance]").unwrap();
+    let mut strict = before.replace("look = \"200ms\"\n", "");
+    assert_ne!(strict, before);
+    // Long enough for it to be still watched when it becomes bad, with all of the traffic.
+    strict = match after {
+        Some(_) => strict.replace("bake = \"2s\"", "bake = \"30s\""),
+        None => strict.replace("step = \"2s\"", "step = \"10s\""),
+    };
     std::fs::write(site.at("deploy.toml"), strict).unwrap();
     let token = site.begin().await;
     let release = site.faulty(fault);
-    let load = Load::at(FULL, &site.url, &token);
+    let load = Load::at(pace, &site.url, &token);
     sleep(Duration::from_secs(2)).await;
     let (_, outcome) = site.deploy(&release).await;
     let report = load.stop().await;
@@ -215,19 +231,24 @@ async fn bad(fault: &str, after: Option<Duration>) -> Vec<String> {
         .since(began)
         .saturating_sub(since + Duration::from_millis(took));
     let failed: usize = report.failed.values().sum();
+    let said = outcome["back"].as_str().unwrap_or_default();
     println!(
         "a release with `{fault}` at {:.0} requests a second: decided {:.1} s after it was bad, all back {} s later; {failed} of {} failed: {}",
         report.rate,
         decided.as_secs_f64(),
         seconds(&outcome["back_ms"]),
         report.answered,
-        outcome["back"].as_str().unwrap_or_default(),
+        said,
     );
     missed(
         fault,
         &[
             (format!("{failed} requests failed"), failed == 0),
             (format!("decided after {decided:?}"), decided <= DECIDED),
+            (
+                format!("taken back because {said}"),
+                why.iter().any(|why| said.contains(why)),
+            ),
         ],
     )
 }

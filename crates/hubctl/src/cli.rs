@@ -101,7 +101,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Exit, Failure> 
         Command::Release(command) => command.run(output),
         Command::Deploy(command) => command.run(&client()?, output).await,
         Command::Rollback(command) => command.run(&client()?, output).await,
-        Command::Migrate(command) => command.run(output).await,
+        Command::Migrate(command) => command.run(&client()?, output).await,
         Command::Status(command) => command.run(&client()?, output).await,
         Command::Backup(command) => command.run(&client()?, output).await,
         Command::Restore(command) => command.run(&client()?, output).await,

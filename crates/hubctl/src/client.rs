@@ -40,7 +40,11 @@ impl Client {
         let token = match &connection.token_file {
             Some(file) => Some(read_secret(file)?),
             // A secret in argv shows in every process list; the environment does not.
-            None => std::env::var("HUB_TOKEN").ok().map(SecretString::from),
+            // A pipeline without the secret sets it to nothing: that is none.
+            None => std::env::var("HUB_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty())
+                .map(SecretString::from),
         };
         let http = reqwest::Client::builder()
             .timeout(Duration::from_mins(2))

@@ -54,7 +54,7 @@ pub fn figures(history: &[Record], now: Timestamp) -> Dora {
             ("deploy", _) => {
                 deploys += 1;
                 failed += 1;
-                restored.extend(first_request(one).and_then(|at| seconds(at, one.ended)));
+                restored.extend(first_request(one).and_then(|at| seconds(at, given_back(one))));
             }
             // The same again: it had ended, and nothing was wrong with it.
             ("rollback", "deployed") if running.is_some_and(|it| it.subject == one.subject) => {}
@@ -98,6 +98,17 @@ fn first_request(record: &Record) -> Option<Timestamp> {
     // Taken back within its first share: that step never ended, the one before it did.
     let smoked = record.steps.iter().find(|step| step.step == "smoke")?;
     Some(smoked.at)
+}
+
+/// When the old release had all of them again; what is stopped after that hurts nobody.
+fn given_back(record: &Record) -> Timestamp {
+    let back = record.steps.iter().rfind(|step| step.step == "roll_back");
+    let at = back.and_then(|step| {
+        let after = step.figures.get("back_ms")?.as_u64()?;
+        let rest = step.took_ms.saturating_sub(after);
+        Some(step.at.minus(std::time::Duration::from_millis(rest)))
+    });
+    at.unwrap_or(record.ended)
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> Option<u64> {
@@ -201,5 +212,19 @@ mod tests {
         assert_eq!(dora.lead_time_s, Some(700));
         assert_eq!(dora.time_to_restore_s, Some(995));
         assert_eq!(figures(&[], now).time_to_restore_s, None);
+    }
+
+    #[test]
+    fn who_is_served_again_is_restored_however_long_the_bad_one_takes_to_end() {
+        let mut bad = record(
+            "deploy",
+            "rolled_back",
+            -4000,
+            &[("smoke", 10), ("roll_back", 60), (END, 60)],
+        );
+        // The way back began at 55; half a second later the old release had all the traffic.
+        bad.steps[1].figures = json!({"back_ms": 500});
+        let now = Timestamp::from_unix_seconds(NOW);
+        assert_eq!(figures(&[bad], now).time_to_restore_s, Some(45));
     }
 }

@@ -1,14 +1,14 @@
 //! A release that is bad in one way, for the deploy's tests: the real server behind a door that misbehaves.
 //!
-//! It takes the server's arguments. Beside it lie `real`, the server, and `fault`: `unready`, `errors N` (every Nth
-//! request fails), `slow MILLISECONDS`, or `crash SECONDS`.
+//! It takes the server's arguments. Beside it lie `real`, the server, and `fault`: `unready`, `errors N SECONDS` (every Nth
+//! request fails, from so long after its start on), `slow MILLISECONDS`, or `crash SECONDS`.
 #![expect(clippy::print_stderr, reason = "what it dies of stands in its log")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -23,7 +23,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Copy)]
 enum Fault {
     Unready,
-    Errors(u64),
+    Errors(u64, Duration),
     Slow(Duration),
     Crash(Duration),
 }
@@ -32,6 +32,7 @@ struct Door {
     fault: Fault,
     real: SocketAddr,
     http: reqwest::Client,
+    began: Instant,
     asked: AtomicU64,
     failed: AtomicU64,
 }
@@ -68,6 +69,7 @@ async fn main() -> Result<(), Failure> {
         fault: fault(&std::fs::read_to_string(folder.join("fault"))?).ok_or("no such fault")?,
         real,
         http: reqwest::Client::builder().no_proxy().build()?,
+        began: Instant::now(),
         asked: AtomicU64::new(0),
         failed: AtomicU64::new(0),
     });
@@ -77,10 +79,11 @@ async fn main() -> Result<(), Failure> {
 fn fault(text: &str) -> Option<Fault> {
     let mut words = text.split_whitespace();
     let name = words.next()?;
-    let number: u64 = words.next().unwrap_or("0").parse().ok()?;
+    let mut number = || words.next().unwrap_or("0").parse::<u64>().ok();
+    let (number, later) = (number()?, number()?);
     match name {
         "unready" => Some(Fault::Unready),
-        "errors" => Some(Fault::Errors(number.max(1))),
+        "errors" => Some(Fault::Errors(number.max(1), Duration::from_secs(later))),
         "slow" => Some(Fault::Slow(Duration::from_millis(number))),
         "crash" => Some(Fault::Crash(Duration::from_secs(number))),
         _ => None,
@@ -115,11 +118,13 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
         Fault::Unready if path == "/health/ready" => {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
-        Fault::Errors(each) if !is_health && door.is_each(each) => {
+        Fault::Errors(each, later)
+            if !is_health && door.began.elapsed() >= later && door.is_each(each) =>
+        {
             door.failed.fetch_add(1, Ordering::Relaxed);
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        Fault::Errors(_) if path == "/metrics" => {
+        Fault::Errors(..) if path == "/metrics" => {
             let failed = door.failed.load(Ordering::Relaxed);
             let told = forward(&door, request).await;
             return told.map_or_else(

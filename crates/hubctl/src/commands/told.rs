@@ -6,7 +6,7 @@ use hub_operate::operation::Record;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// Tells each. What cannot be told now is told after the next operation: the hub may be the very thing that is down.
@@ -27,15 +27,23 @@ pub(crate) async fn told(
         return Ok(());
     }
     for record in untold {
-        let id = record.id;
-        if let Err(failure) = client.post("/api/v2/operations", json!(record)).await {
-            output.note(&format!(
-                "the hub's ledger could not be told; it is tried again after the next operation: {}",
+        let (id, kind) = (record.id, record.kind.clone());
+        let told = client.post("/api/v2/operations", json!(record.fitting()));
+        match told.await {
+            Ok(_) => remember(id)?,
+            // Of this one it wants to know nothing, perhaps being older: the others are told all the same.
+            Err(failure) if failure.exit == Exit::Usage => output.note(&format!(
+                "the hub's ledger refused the {kind} {id}; it is tried again after the next operation: {}",
                 failure.error
-            ));
-            return Ok(());
+            )),
+            Err(failure) => {
+                output.note(&format!(
+                    "the hub's ledger could not be told; it is tried again after the next operation: {}",
+                    failure.error
+                ));
+                return Ok(());
+            }
         }
-        remember(id)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use hub_base::chain;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Service};
@@ -215,10 +216,10 @@ impl Cluster {
         Ok(wanted.max(own))
     }
 
-    async fn page(&self, address: &str) -> Option<Page> {
+    async fn page(&self, address: &str) -> Result<Page, reqwest::Error> {
         let answer = self.http.get(format!("http://{address}/metrics")).send();
-        let answer = answer.await.ok()?.error_for_status().ok()?;
-        Some(Page::parse(&answer.text().await.ok()?))
+        let answer = answer.await?.error_for_status()?;
+        Ok(Page::parse(&answer.text().await?))
     }
 
     async fn counted(&mut self, colour: Colour) -> Result<Counts, Error> {
@@ -226,10 +227,17 @@ impl Cluster {
         // Known only if each of its pods tells.
         let mut in_progress = Some(0);
         let at = usize::from(colour == Colour::Green);
+        let (mut told, mut why) = (0, None);
         for (pod, address) in self.addresses(colour).await? {
-            let Some(page) = self.page(&address).await else {
-                continue;
+            let page = match self.page(&address).await {
+                Ok(page) => page,
+                Err(error) => {
+                    in_progress = None;
+                    why = Some(error);
+                    continue;
+                }
             };
+            told += 1;
             in_progress = in_progress
                 .zip(page.in_progress)
                 .map(|(all, one)| all + one);
@@ -243,6 +251,11 @@ impl Cluster {
                 }
             }
             self.pages.insert(pod, page);
+        }
+        // No data is not good data: what nobody tells of is not watched.
+        if let Some(error) = why.filter(|_| told == 0) {
+            let what = format!("no pod of {colour} tells its figures: {}", chain(&error));
+            return Err(Error::Cluster { what });
         }
         let (requests, errors) = self.totals.get(at).copied().unwrap_or_default();
         Ok(Counts {

@@ -71,13 +71,20 @@ impl Approval {
     /// What is wrong with it: a gate that nobody could pass, or that one person could.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut keys = BTreeSet::new();
+        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
         for approver in &self.approvers {
             match VerifierKey::parse(&approver.key) {
                 Err(error) => faults.push(format!("gates.approval.approvers: {error}")),
-                Ok(key) if !keys.insert(key.name().to_owned()) => {
+                Ok(key) if !names.insert(key.name().to_owned()) => {
                     faults.push(format!(
                         "gates.approval.approvers: {} is in it twice",
+                        key.name()
+                    ));
+                }
+                // Who has it could agree with themselves.
+                Ok(key) if !keys.insert(approver.key.trim().splitn(3, '+').nth(2)) => {
+                    faults.push(format!(
+                        "gates.approval.approvers: {} has somebody else's key",
                         key.name()
                     ));
                 }
@@ -297,18 +304,24 @@ mod tests {
     #[test]
     fn a_gate_that_nobody_can_pass_is_a_fault() {
         let ada = signer("ada");
+        let her_too = VerifierKey::new("ben", hub_ledger::Signer::public_key(&ada)).unwrap();
+        let her_too = Approver {
+            role: "sre".to_owned(),
+            key: her_too.to_string(),
+        };
         let approval = Approval {
             target: "production".to_owned(),
-            needed: 3,
+            needed: 4,
             roles: vec!["security".to_owned()],
             valid: a_day(),
             folder: None,
-            approvers: vec![approver(&ada, "sre"), approver(&ada, "sre")],
+            approvers: vec![approver(&ada, "sre"), approver(&ada, "sre"), her_too],
         };
         let faults = approval.faults().join("\n");
         for part in [
             "ada is in it twice",
-            "from 1 to the 2",
+            "ben has somebody else's key",
+            "from 1 to the 3",
             "no approver has the role security",
         ] {
             assert!(faults.contains(part), "{faults}");

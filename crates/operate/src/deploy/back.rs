@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use hub_base::chain;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::engine::{Engine, millis};
 use super::{Colour, Held, Journey, Target};
 use crate::error::Error;
 use crate::release::Release;
+
+/// Between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl<T: Target> Engine<'_, T> {
     /// Gives the old release all the traffic again and stops the new one. How long until it had it.
@@ -20,24 +24,24 @@ impl<T: Target> Engine<'_, T> {
     ) -> Result<Option<Duration>, Error> {
         let began = Instant::now();
         journey.back = Some(why.to_owned());
-        self.journal.keep(journey)?;
+        // A disk that is full, perhaps by what the new release says, keeps nobody's traffic with it.
+        let kept = self.journal.keep(journey);
         // What is taken back is not ended half-way.
         self.abort = watch::Sender::new(false).subscribe();
-        let (colour, old) = (journey.colour, journey.colour.other());
+        let colour = journey.colour;
         let mut back = None;
-        let mut lacking = None;
+        let mut lacking = Vec::new();
         if let Some(held) = journey.from.clone() {
-            if self.target.serves(old).await? {
-                // One that serves is better than a bad one, however few of it there are: the rest comes meanwhile.
-                lacking = self.target.strengthen(old).await.err();
-            } else {
-                self.revive(old, &held).await?;
-            }
-            self.target.share(old, 100).await?;
+            lacking = self.insist(colour.other(), &held).await?;
             back = Some(began.elapsed());
         }
-        if let Some(error) = lacking {
-            let said = format!("{old} serves, but not as much of it as there was: {error}");
+        lacking.extend(kept.err());
+        for error in lacking {
+            let said = format!(
+                "{} has all the traffic, but {}",
+                colour.other(),
+                chain(&error)
+            );
             self.note(journey, "revive", said, began, Value::Null);
         }
         let ends = Instant::now();
@@ -48,6 +52,51 @@ impl<T: Target> Engine<'_, T> {
         self.note(journey, "roll_back", why.to_owned(), began, figures);
         self.journal.keep(journey)?;
         Ok(back)
+    }
+
+    /// Tries again for a while what a target does not do: nobody watches the traffic meanwhile.
+    async fn insist(&mut self, old: Colour, held: &Held) -> Result<Vec<Error>, Error> {
+        let deadline = Instant::now() + self.policy.insist;
+        loop {
+            match self.turn(old, held).await {
+                Err(
+                    error @ (Error::Cluster { .. }
+                    | Error::Balancer { .. }
+                    | Error::Refused { .. }
+                    | Error::Nonsense(_)
+                    | Error::Failed { .. }
+                    | Error::Late { .. }),
+                ) if Instant::now() < deadline => {
+                    self.observer.waits(&chain(&error));
+                    sleep(AGAIN).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Gives the old release all the traffic; what is not as it should be all the same.
+    async fn turn(&mut self, old: Colour, held: &Held) -> Result<Vec<Error>, Error> {
+        let mut lacking = Vec::new();
+        if self.target.serves(old).await? {
+            // One that serves is better than a bad one, however few of it there are: the rest comes meanwhile.
+            lacking.extend(self.target.strengthen(old).await.err());
+        } else {
+            self.revive(old, held).await?;
+        }
+        match self.target.share(old, 100).await {
+            Ok(()) => {}
+            // It has the traffic; what could not be written is only for a load balancer that is started anew.
+            Err(error @ Error::File { .. }) if self.has_all(old).await? => lacking.push(error),
+            Err(error) => return Err(error),
+        }
+        Ok(lacking)
+    }
+
+    async fn has_all(&mut self, colour: Colour) -> Result<bool, Error> {
+        let standing = self.target.standing().await?;
+        let of = standing.iter().find(|one| one.colour == colour);
+        Ok(of.is_some_and(|one| one.share == 100))
     }
 
     /// Stops a colour that has no traffic any more; what to say if something of it is still there. That it lasts is no

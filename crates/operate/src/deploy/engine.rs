@@ -1,7 +1,8 @@
 //! The state machine: forward step by step, each judged; back at the first that is not good.
 //!
 //! INVARIANT: every step may be done twice, and is in the journal before the next begins; so whoever was killed is gone
-//! on from the last stage, or taken back from it.
+//! on from the last stage, or taken back from it. The way back alone goes on where the journal cannot be written: the traffic
+//! comes first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::journal::ROLLBACK;
+use super::journal::{ROLLBACK, SHARE};
 use super::judge::Figures;
 use super::{
-    Check, Colour, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage, Standing,
-    Target, Verdict,
+    Check, Colour, Counts, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage,
+    Standing, Target, Verdict,
 };
 use crate::dora;
 use crate::error::Error;
@@ -26,6 +27,8 @@ use crate::release::Release;
 pub trait Observer: Send + Sync {
     /// Something was done.
     fn did(&self, entry: &Entry);
+    /// The way back is not open just now; it is tried again.
+    fn waits(&self, why: &str);
     /// A share is watched: what is left of the step, and what both did in it.
     fn watches(&self, share: u8, left: Duration, new: &Figures, old: &Figures);
 }
@@ -77,16 +80,20 @@ impl<T: Target> Engine<'_, T> {
             let journey = waiting.clone();
             return self.run(journey, release).await;
         }
-        let mut journey = self.plan("deploy", release).await?;
-        let entry = self.entry(
-            "gates",
-            format!("{} gates hold", self.gates.len()),
-            Instant::now(),
-            json!(self.gates),
-        );
+        let journey = self.plan("deploy", release).await?;
+        self.run(journey, release).await
+    }
+
+    /// What was asked for before this start, be it the first or a later one.
+    fn write_down_gates(&mut self, journey: &mut Journey) {
+        let gates = std::mem::take(&mut self.gates);
+        if gates.is_empty() {
+            return;
+        }
+        let said = format!("{} gates hold", gates.len());
+        let entry = self.entry("gates", said, Instant::now(), json!(gates));
         self.observer.did(&entry);
         journey.entries.push(entry);
-        self.run(journey, release).await
     }
 
     /// Takes back what is unfinished.
@@ -98,6 +105,7 @@ impl<T: Target> Engine<'_, T> {
         let Some(mut journey) = self.journal.current().cloned() else {
             return Err(Error::NoWayBack("no deploy is under way"));
         };
+        self.write_down_gates(&mut journey);
         let why = journey.back.clone().unwrap_or_else(|| why.to_owned());
         let back = self.back(&mut journey, &why).await;
         let back = back.map_err(|error| stuck(&journey, &error))?;
@@ -127,7 +135,7 @@ impl<T: Target> Engine<'_, T> {
             policy: &at_once,
             clock: Arc::clone(&self.clock),
             observer: self.observer,
-            gates: Vec::new(),
+            gates: std::mem::take(&mut self.gates),
             abort: self.abort.clone(),
         };
         engine.run(journey, release).await
@@ -163,6 +171,7 @@ impl<T: Target> Engine<'_, T> {
 
     async fn run(&mut self, mut journey: Journey, release: &Release) -> Result<Outcome, Error> {
         let began = Instant::now();
+        self.write_down_gates(&mut journey);
         self.journal.keep(&journey)?;
         let mut switch = None;
         let refusal = match self.forward(&mut journey, release, &mut switch).await {
@@ -254,7 +263,8 @@ impl<T: Target> Engine<'_, T> {
 
     /// Through the shares to all of the traffic, and the bake.
     async fn shift(&mut self, journey: &mut Journey) -> Result<Option<Refusal>, Error> {
-        let mut before = None;
+        // Gone on with after a stop: what the old release did is known from before it.
+        let mut before = journey.old_figures(self.policy.tolerance.fewest_requests);
         let steps: Vec<u8> = match journey.from {
             Some(_) => self.policy.steps.clone(),
             // Nothing else runs: nobody to share with.
@@ -275,14 +285,7 @@ impl<T: Target> Engine<'_, T> {
                 Err(why) => return Ok(Some(why)),
             };
             let said = format!("{} has {share} % of the traffic", journey.colour);
-            self.did(
-                journey,
-                Stage::Shifted(share),
-                "share",
-                said,
-                began,
-                figures,
-            )?;
+            self.did(journey, Stage::Shifted(share), SHARE, said, began, figures)?;
         }
         if journey.stage < Stage::Baked {
             if self.is_aborted() {
@@ -321,6 +324,22 @@ impl<T: Target> Engine<'_, T> {
         }
     }
 
+    /// Where watching begins from; why it cannot.
+    async fn first_counts(&mut self) -> Result<Result<[Counts; 2], Refusal>, Error> {
+        let mut tries = self.policy.tolerance.lost;
+        loop {
+            match self.target.counts().await {
+                Ok(counts) => return Ok(Ok(counts)),
+                Err(error @ Error::TakenOver(_)) => return Err(error),
+                Err(error) if tries <= 1 => {
+                    return Ok(Err(format!("it cannot be watched: {}", chain(&error))));
+                }
+                Err(_) => tries -= 1,
+            }
+            sleep(self.policy.look).await;
+        }
+    }
+
     /// Watches one share; the figures at its end, or why it cannot stay.
     async fn watch(
         &mut self,
@@ -331,13 +350,16 @@ impl<T: Target> Engine<'_, T> {
     ) -> Result<Result<Value, Refusal>, Error> {
         let colour = journey.colour;
         let began = Instant::now();
-        let counts = self.target.counts().await?;
-        let mut judge = Judge::new(colour, self.policy.tolerance.clone(), counts)
+        let counts = match self.first_counts().await? {
+            Ok(counts) => counts,
+            Err(why) => return Ok(Err(format!("at {share} % of the traffic: {why}"))),
+        };
+        let (tolerance, look) = (self.policy.tolerance.clone(), self.policy.look);
+        let mut judge = Judge::new(colour, tolerance, look, counts)
             .against(self.policy.objective.clone())
             .beside(before.clone());
         let mut verdict = Verdict::Inconclusive;
         while began.elapsed() < span {
-            let look = self.policy.look;
             // Either the pause is over or the operator has enough.
             let enough = matches!(
                 timeout(look, self.abort.wait_for(|abort| *abort)).await,
@@ -353,7 +375,11 @@ impl<T: Target> Engine<'_, T> {
                 Ok(Err(error)) => Probe::Failed(chain(&error)),
                 Err(_) => Probe::Failed("it did not answer in time".to_owned()),
             };
-            verdict = judge.see(self.target.counts().await?, &probe);
+            verdict = match self.target.counts().await {
+                Ok(counts) => judge.see(counts, &probe),
+                Err(error @ Error::TakenOver(_)) => return Err(error),
+                Err(error) => judge.miss(&chain(&error)),
+            };
             let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
             let left = span.saturating_sub(began.elapsed());
             self.observer.watches(share, left, &new, &old);

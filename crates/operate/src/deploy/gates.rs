@@ -59,8 +59,13 @@ impl Gates {
     pub fn faults(&self) -> Vec<String> {
         let approval = self.approval.as_ref().map(Approval::faults);
         let backup = self.backup.as_ref().map(Backup::faults);
+        let never = self.freeze.iter().filter(|one| one.until <= one.from);
+        let never = never.map(|one| {
+            let (from, until) = (one.from, one.until);
+            format!("gates.freeze: from {from} until {until} is no time")
+        });
         let both = approval.into_iter().chain(backup);
-        both.flatten().collect()
+        both.flatten().chain(never).collect()
     }
 
     /// All gates, those that ask others included; in the order in which people read them.
@@ -295,6 +300,20 @@ mod tests {
             }],
             ..Gates::default()
         };
+        assert_eq!(strict.faults(), Vec::<String>::new());
+        let turned = Gates {
+            freeze: strict
+                .freeze
+                .iter()
+                .map(|one| Freeze {
+                    from: one.until,
+                    until: one.from,
+                    why: one.why.clone(),
+                })
+                .collect(),
+            ..Gates::default()
+        };
+        assert!(turned.faults().join("\n").contains("is no time"));
         assert_eq!(
             failing(&strict, &release(false, false), &standing(true, false)),
             [

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hub_base::{OperationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Colour;
+use super::{Colour, Figures};
 use crate::error::{Error, fault};
 use crate::operation::{self, Entry};
 use crate::release::Release;
@@ -75,6 +75,9 @@ pub struct Journey {
     pub ended: Option<Timestamp>,
 }
 
+/// The step that gives a share of the traffic; its figures tell of both releases.
+pub(super) const SHARE: &str = "share";
+
 /// The kind of a journey to a release that was kept.
 pub(super) const ROLLBACK: &str = "rollback";
 
@@ -93,6 +96,15 @@ impl Journey {
     /// from another one that was put in the same folder meanwhile.
     pub fn leads_to(&self, release: &Release) -> bool {
         self.back.is_none() && self.to.dir == release.dir && self.to.name == release.name()
+    }
+
+    /// What the old release did at the last share at which enough of its requests were timed.
+    pub(super) fn old_figures(&self, enough: u64) -> Option<Figures> {
+        let shares = self.entries.iter().filter(|entry| entry.step == SHARE);
+        shares
+            .rev()
+            .filter_map(|entry| serde_json::from_value(entry.figures.get("old")?.clone()).ok())
+            .find(|old: &Figures| old.timed >= enough)
     }
 
     /// What keeps anything else from being begun.
@@ -135,18 +147,19 @@ impl Journal {
     /// [`Error::File`], [`Error::Configuration`] if it cannot be understood.
     pub fn peek(dir: &Path) -> Result<Option<Journey>, Error> {
         let path = dir.join(CURRENT);
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_json::from_str(&text)
-                    .map(Some)
-                    .map_err(|error| Error::Configuration {
-                        what: format!("is no journal of ours: {error}"),
-                        path,
-                    })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(fault(&path, "read")(source)),
-        }
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(fault(&path, "read")(source)),
+        };
+        let current: Journey =
+            serde_json::from_str(&text).map_err(|error| Error::Configuration {
+                what: format!("is no journal of ours: {error}"),
+                path,
+            })?;
+        // Killed when it had ended and was only to be taken away: to go on with it, or to take it back, would be a second time.
+        let last = Self::history(dir)?.pop();
+        Ok(Some(current).filter(|current| last.is_none_or(|last| last.id != current.id)))
     }
 
     /// What ended, oldest first. A last line that was cut off is left out.
@@ -189,6 +202,8 @@ impl Journal {
     /// # Errors
     /// [`Error::File`]: then the next step must not be begun.
     pub fn keep(&mut self, journey: &Journey) -> Result<(), Error> {
+        // Known in any case, be it only to whoever says how it stands.
+        self.current = Some(journey.clone());
         let path = self.dir.join(CURRENT);
         let text = serde_json::to_vec_pretty(journey).unwrap_or_default();
         let mut file =
@@ -198,9 +213,7 @@ impl Journal {
             .map_err(fault(&path, "written"))?;
         file.persist(&path)
             .map_err(|error| fault(&path, "written")(error.error))?;
-        self.synced(&path)?;
-        self.current = Some(journey.clone());
-        Ok(())
+        self.synced(&path)
     }
 
     /// Moves what ended into the history.
@@ -210,7 +223,7 @@ impl Journal {
     pub fn finish(&mut self, journey: &Journey) -> Result<(), Error> {
         let path = self.dir.join(HISTORY);
         let known = Self::history(&self.dir)?;
-        // Killed between the two: it stands in the history, and only the current one is left to remove.
+        // It stands there already if it could not be taken away after that.
         if known.last().is_none_or(|last| last.id != journey.id) {
             let mut line = serde_json::to_vec(journey).unwrap_or_default();
             line.push(b'\n');
@@ -238,6 +251,55 @@ impl Journal {
 mod tests {
     use super::*;
 
+    fn journey(name: &str) -> Journey {
+        serde_json::from_value(serde_json::json!({
+            "id": OperationId::new(&hub_base::SystemClock), "kind": "deploy",
+            "began": "2026-11-23T12:00:00Z", "to": {"dir": "/releases/next", "name": name},
+            "built": null, "colour": "green", "from": null, "stage": "started", "back": null,
+            "entries": [], "outcome": null, "ended": null,
+        }))
+        .unwrap()
+    }
+
+    /// Killed after it was written into the history and before it was taken away.
+    #[test]
+    fn what_has_ended_is_not_unfinished() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let ended = journey("1.1.0");
+        journal.keep(&ended).unwrap();
+        assert!(Journal::peek(folder.path()).unwrap().is_some());
+        let current = fs::read(folder.path().join(CURRENT)).unwrap();
+        journal.finish(&ended).unwrap();
+        drop(journal);
+        fs::write(folder.path().join(CURRENT), current).unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        assert_eq!(journal.current(), None);
+        // The next one is.
+        let next = journey("1.2.0");
+        journal.keep(&next).unwrap();
+        assert_eq!(Journal::peek(folder.path()).unwrap(), Some(next.clone()));
+        journal.finish(&next).unwrap();
+        assert_eq!(Journal::history(folder.path()).unwrap(), [ended, next]);
+    }
+
+    #[test]
+    fn what_the_old_release_did_is_known_after_a_stop() {
+        let share = |timed: u64| {
+            serde_json::json!({
+                "at": "2026-11-23T12:00:00Z", "step": "share", "said": "", "took_ms": 1,
+                "figures": {"old": {"requests": 900, "errors": 1, "timed": timed, "p95": 12}},
+            })
+        };
+        let mut journey = journey("1.1.0");
+        assert_eq!(journey.old_figures(50), None);
+        journey.entries = [share(900), share(3)]
+            .map(|entry| serde_json::from_value(entry).unwrap())
+            .to_vec();
+        let old = journey.old_figures(50).unwrap();
+        assert_eq!((old.timed, old.p95), (900, 12));
+    }
+
     #[test]
     fn another_release_in_the_same_folder_is_not_gone_on_with() {
         let release = |version: &str| Release {
@@ -254,13 +316,7 @@ mod tests {
             has_sbom: false,
         };
         let begun = release("1.1.0");
-        let journey: Journey = serde_json::from_value(serde_json::json!({
-            "id": OperationId::new(&hub_base::SystemClock), "kind": "deploy",
-            "began": "2026-11-23T12:00:00Z", "to": {"dir": begun.dir, "name": begun.name()},
-            "built": null, "colour": "green", "from": null, "stage": "started", "back": null,
-            "entries": [], "outcome": null, "ended": null,
-        }))
-        .unwrap();
+        let journey = journey(&begun.name());
         assert!(journey.leads_to(&begun));
         assert!(!journey.leads_to(&release("1.1.1")));
     }

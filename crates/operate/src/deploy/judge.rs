@@ -2,8 +2,11 @@
 //!
 //! Three verdicts: no data is not the same as good data, and never the same as bad.
 
-use std::collections::VecDeque;
+mod recent;
 
+use std::time::Duration;
+
+use self::recent::{Answers, Latencies, Window};
 use super::policy::{Objective, Tolerance};
 use super::{Colour, Counts};
 
@@ -25,6 +28,12 @@ pub enum Verdict {
     Bad(String),
 }
 
+/// How far back errors are counted apart from the whole step.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// So many times as many requests as are needed, and none of them timed: their times are told to somebody else.
+const UNTIMED: u64 = 20;
+
 /// Watches one step: from the counts at its beginning on.
 #[derive(Debug)]
 pub struct Judge {
@@ -33,7 +42,8 @@ pub struct Judge {
     objective: Option<Objective>,
     since: [Counts; 2],
     now: [Counts; 2],
-    latencies: [Recent; 2],
+    latencies: [Latencies; 2],
+    lately: [Window; 2],
     /// Looks in a row that found it slow.
     slow: u32,
     /// Looks in a row that found more in progress than the old release would have.
@@ -44,26 +54,33 @@ pub struct Judge {
     looks: u32,
     in_progress: [Option<u64>; 2],
     failed_probes: u32,
+    /// Looks in a row at which nobody could tell.
+    blind: u32,
     probes: u32,
     /// What the old release did while it last had traffic.
     before: Option<Figures>,
 }
 
 impl Judge {
-    pub fn new(new: Colour, tolerance: Tolerance, at: [Counts; 2]) -> Self {
+    /// From these counts on, with a look every so often.
+    pub fn new(new: Colour, tolerance: Tolerance, look: Duration, at: [Counts; 2]) -> Self {
+        let looks = LATELY.div_duration_f64(look).ceil() as usize;
+        let [blue, green] = &at;
         Self {
+            lately: [blue, green].map(|counts| Window::new(looks, counts.into())),
             new,
             tolerance,
             objective: None,
             now: at.clone(),
             since: at,
-            latencies: [Recent::default(), Recent::default()],
+            latencies: [Latencies::default(), Latencies::default()],
             slow: 0,
             full: 0,
             away: 0,
             looks: 0,
             in_progress: [Some(0); 2],
             failed_probes: 0,
+            blind: 0,
             probes: 0,
             before: None,
         }
@@ -86,6 +103,10 @@ impl Judge {
         for (kept, fresh) in self.latencies.iter_mut().zip(&counts) {
             kept.take(&fresh.latencies, self.tolerance.fewest_requests);
         }
+        for (window, fresh) in self.lately.iter_mut().zip(&counts) {
+            window.take(fresh.into(), self.tolerance.fewest_requests);
+        }
+        self.blind = 0;
         self.looks += 1;
         for (sum, fresh) in self.in_progress.iter_mut().zip(&counts) {
             *sum = sum.zip(fresh.in_progress).map(|(sum, one)| sum + one);
@@ -110,6 +131,18 @@ impl Judge {
         self.verdict()
     }
 
+    /// A look at which nobody could tell what was answered. One is no reason to go back, some in a row are.
+    pub fn miss(&mut self, why: &str) -> Verdict {
+        self.blind += 1;
+        if self.blind >= self.tolerance.lost {
+            return Verdict::Bad(format!(
+                "it could not be watched {} times in a row: {why}",
+                self.blind
+            ));
+        }
+        Verdict::Inconclusive
+    }
+
     fn verdict(&mut self) -> Verdict {
         let new = self.figures(self.new);
         let mut old = self.figures(self.new.other());
@@ -118,20 +151,20 @@ impl Judge {
         {
             old = before.clone();
         }
-        let worse = new.error_rate() - old.error_rate();
-        if new.errors >= self.tolerance.fewest_errors && worse > self.tolerance.errors {
-            return Verdict::Bad(format!(
-                "{} of {} requests failed ({:.2} %), {:.2} % at the old release",
-                new.errors,
-                new.requests,
-                100.0 * new.error_rate(),
-                100.0 * old.error_rate()
-            ));
+        if let Some(why) = self.fails(&old) {
+            return Verdict::Bad(why);
         }
         if let Some(why) = self.is_away(&new).or_else(|| self.is_fuller(&new, &old)) {
             return Verdict::Bad(why);
         }
         if new.timed < self.tolerance.fewest_requests {
+            // A load balancer's log that goes elsewhere.
+            if new.timed == 0 && new.requests >= UNTIMED * self.tolerance.fewest_requests {
+                return Verdict::Bad(format!(
+                    "{} requests came and nobody tells how long they took",
+                    new.requests
+                ));
+            }
             return Verdict::Inconclusive;
         }
         if old.timed >= self.tolerance.fewest_requests {
@@ -153,15 +186,42 @@ impl Judge {
         Verdict::Good
     }
 
+    /// What is wrong if it fails more than the old release did: in the whole step, or lately.
+    fn fails(&self, old: &Figures) -> Option<String> {
+        let usual = self.lately_of(self.new.other());
+        let usual = if usual.requests >= self.tolerance.fewest_requests {
+            usual.error_rate()
+        } else {
+            old.error_rate()
+        };
+        let spans = [
+            (self.answers(self.new), old.error_rate()),
+            (self.lately_of(self.new), usual),
+        ];
+        let (new, old) = spans.into_iter().find(|(new, old)| {
+            new.errors >= self.tolerance.fewest_errors
+                && new.error_rate() - old > self.tolerance.errors
+        })?;
+        Some(format!(
+            "{} of {} requests failed ({:.2} %), {:.2} % at the old release",
+            new.errors,
+            new.requests,
+            100.0 * new.error_rate(),
+            100.0 * old
+        ))
+    }
+
     /// What is wrong by the objective, if it is: errors at once, slowness and saturation after some looks in a row.
     fn is_away(&mut self, new: &Figures) -> Option<String> {
         let objective = self.objective.as_ref()?;
-        let burn = new.error_rate() / objective.errors;
-        if new.errors >= self.tolerance.fewest_errors && burn > objective.burn {
-            return Some(format!(
-                "{} of {} requests failed: the error budget is spent {burn:.0} times as fast as it lasts, {} is allowed",
-                new.errors, new.requests, objective.burn
-            ));
+        for answers in [self.answers(self.new), self.lately_of(self.new)] {
+            let burn = answers.error_rate() / objective.errors;
+            if answers.errors >= self.tolerance.fewest_errors && burn > objective.burn {
+                return Some(format!(
+                    "{} of {} requests failed: the error budget is spent {burn:.0} times as fast as it lasts, {} is allowed",
+                    answers.errors, answers.requests, objective.burn
+                ));
+            }
         }
         let slow = new.timed >= self.tolerance.fewest_requests
             && u128::from(new.p95) > objective.latency.as_millis();
@@ -210,33 +270,39 @@ impl Judge {
         Some(new.in_progress as f64 * f64::from(self.looks) / came)
     }
 
+    /// What one colour answered in this step.
+    fn answers(&self, colour: Colour) -> Answers {
+        let at = usize::from(colour == Colour::Green);
+        let ends = self.since.get(at).zip(self.now.get(at));
+        ends.map(|(since, now)| Answers::between(since.into(), now.into()))
+            .unwrap_or_default()
+    }
+
+    /// What one colour answered lately.
+    fn lately_of(&self, colour: Colour) -> Answers {
+        let at = usize::from(colour == Colour::Green);
+        self.lately.get(at).map(Window::answers).unwrap_or_default()
+    }
+
     /// What one colour did in this step.
     pub fn figures(&self, colour: Colour) -> Figures {
-        let [blue, green] = [0, 1].map(|at| {
-            let (since, now) = (self.since.get(at), self.now.get(at));
-            let (since, now) = (
-                since.cloned().unwrap_or_default(),
-                now.cloned().unwrap_or_default(),
-            );
-            let latencies = self.latencies.get(at).cloned().unwrap_or_default();
-            let errors = now.errors.saturating_sub(since.errors);
-            // A request whose answer a retry hid is counted with the one that answered it.
-            let requests = now.requests.saturating_sub(since.requests).max(errors);
-            let sum = self.in_progress.get(at).copied().flatten();
-            Figures {
-                requests,
-                errors,
-                in_progress: now.in_progress.unwrap_or(0),
-                piled: sum
-                    .filter(|_| self.looks > 0 && requests >= self.tolerance.fewest_requests)
-                    .map(|sum| sum as f64 / requests as f64),
-                timed: latencies.seen,
-                p95: percentile(latencies.values(), 0.95),
-            }
-        });
-        match colour {
-            Colour::Blue => blue,
-            Colour::Green => green,
+        let at = usize::from(colour == Colour::Green);
+        let Answers { requests, errors } = self.answers(colour);
+        let latencies = self.latencies.get(at);
+        let sum = self.in_progress.get(at).copied().flatten();
+        Figures {
+            requests,
+            errors,
+            in_progress: self
+                .now
+                .get(at)
+                .and_then(|now| now.in_progress)
+                .unwrap_or(0),
+            piled: sum
+                .filter(|_| self.looks > 0 && requests >= self.tolerance.fewest_requests)
+                .map(|sum| sum as f64 / requests as f64),
+            timed: latencies.map_or(0, |latencies| latencies.seen),
+            p95: latencies.map_or(0, Latencies::p95),
         }
     }
 
@@ -266,45 +332,12 @@ pub struct Figures {
 
 impl Figures {
     pub fn error_rate(&self) -> f64 {
-        if self.requests == 0 {
-            return 0.0;
-        }
-        self.errors as f64 / self.requests as f64
+        let answers = Answers {
+            requests: self.requests,
+            errors: self.errors,
+        };
+        answers.error_rate()
     }
-}
-
-/// The newest answers' times: enough looks of them for a percentile, so that what was slow at first is forgotten.
-#[derive(Debug, Clone, Default)]
-struct Recent {
-    looks: VecDeque<Vec<u32>>,
-    seen: u64,
-}
-
-impl Recent {
-    fn take(&mut self, fresh: &[u32], enough: u64) {
-        self.seen += fresh.len() as u64;
-        self.looks.push_back(fresh.to_vec());
-        let mut kept: u64 = self.looks.iter().map(|look| look.len() as u64).sum();
-        while let Some(oldest) = self.looks.front()
-            && kept - oldest.len() as u64 >= enough
-        {
-            kept -= oldest.len() as u64;
-            self.looks.pop_front();
-        }
-    }
-
-    fn values(&self) -> Vec<u32> {
-        self.looks.iter().flatten().copied().collect()
-    }
-}
-
-/// The nearest-rank percentile; 0 of nothing.
-fn percentile(mut values: Vec<u32>, share: f64) -> u32 {
-    if values.is_empty() {
-        return 0;
-    }
-    let rank = ((values.len() as f64 * share).ceil() as usize).clamp(1, values.len()) - 1;
-    *values.select_nth_unstable(rank).1
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! The linter's report comes with the release, under its seal; what the database has, the target says.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde::Deserialize;
@@ -17,9 +18,21 @@ pub struct Report {
     pub migrations: Vec<String>,
     /// What is wrong with them, one line each.
     pub faults: Vec<String>,
+    /// Those that take away (contract), and the number of the newest migration that the oldest release knows which can live
+    /// with each.
+    #[serde(default)]
+    pub needs: BTreeMap<String, u32>,
 }
 
 impl Report {
+    /// The number of the newest migration that the release knows.
+    fn newest(&self) -> Option<u32> {
+        let numbers = self.migrations.iter();
+        numbers
+            .filter_map(|name| name.split('_').next()?.parse().ok())
+            .max()
+    }
+
     /// The release's, if it has one.
     ///
     /// # Errors
@@ -88,7 +101,12 @@ pub fn check(
             format!("the linter refuses: {}", report.faults.join("; ")),
         ),
         Ok(Some(report)) => match unlinted(report) {
-            missing if missing.is_empty() => (true, "linted: all only expand".to_owned()),
+            missing if missing.is_empty() => {
+                match unfit(report, pending.as_deref().unwrap_or_default(), standing) {
+                    Ok(words) => (true, format!("linted: {words}")),
+                    Err(why) => (false, why),
+                }
+            }
             missing => (false, format!("not linted: {}", missing.join(", "))),
         },
     };
@@ -106,11 +124,46 @@ pub fn check(
     }
 }
 
+/// Whether something that is to come takes away what the running release still uses, or may use for all that is known.
+fn unfit(
+    report: &Report,
+    pending: &[String],
+    standing: &[Standing; 2],
+) -> Result<&'static str, String> {
+    let needs: Vec<(&String, u32)> = pending
+        .iter()
+        .filter_map(|name| Some((name, *report.needs.get(name)?)))
+        .collect();
+    if needs.is_empty() {
+        return Ok("all only expand");
+    }
+    let newest = of_live(standing).and_then(|live| live.newest());
+    let unfit: Vec<String> = needs
+        .iter()
+        .filter(|(_, needs)| newest.is_none_or(|newest| newest < *needs))
+        .map(|(name, needs)| format!("{name} takes away what a release without {needs:04} uses"))
+        .collect();
+    if unfit.is_empty() || Standing::live(standing).is_none() {
+        return Ok("nothing that runs uses what is taken away");
+    }
+    let running = match newest {
+        Some(newest) => format!("the running one knows {newest:04} at most"),
+        None => format!("the running one has no `{LINT}` that tells what it knows"),
+    };
+    let way = "bring in a release in between first";
+    Err(format!("{}; {running}: {way}", unfit.join(", ")))
+}
+
+/// The report of the release that runs.
+fn of_live(standing: &[Standing; 2]) -> Option<Report> {
+    let dir = Standing::live(standing)?.release.clone()?;
+    let live = Release::open(std::path::Path::new(&dir), None).ok()?;
+    Report::of(&live).ok().flatten()
+}
+
 fn unknown_to_live(report: &Report, standing: &[Standing; 2]) -> Vec<String> {
-    let live = Standing::live(standing).and_then(|live| live.release.clone());
-    let live = live.and_then(|dir| Release::open(std::path::Path::new(&dir), None).ok());
-    let known = live.and_then(|live| Report::of(&live).ok().flatten());
-    let known = known.map(|report| report.migrations).unwrap_or_default();
+    let known = of_live(standing).map(|report| report.migrations);
+    let known = known.unwrap_or_default();
     let names = report.migrations.iter();
     names
         .filter(|name| !known.contains(name))
@@ -217,6 +270,71 @@ mod tests {
             let check = check(&release(folder.path(), report), &none, pending, demanded);
             assert_eq!(check.holds, holds, "{said}: {}", check.said);
             assert!(check.said.contains(said), "{said}: {}", check.said);
+        }
+    }
+
+    /// A release that runs, whose newest migration is this one; `None` without a report.
+    fn running(newest: Option<u32>) -> (tempfile::TempDir, [Standing; 2]) {
+        use sha2::{Digest as _, Sha256};
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = "security-hub-release 1\nversion 1\ncommit c\nbuilt b\n".to_owned();
+        let names: Vec<String> = (1..=newest.unwrap_or(0))
+            .map(|number| format!("{number:04}_step"))
+            .collect();
+        let report = serde_json::json!({"migrations": names, "faults": []}).to_string();
+        let mut files = vec![("security-hub", "#!".to_owned())];
+        files.extend(newest.map(|_| (LINT, report)));
+        for (name, text) in files {
+            fs::write(folder.path().join(name), &text).unwrap();
+            let digest = hex::encode(Sha256::digest(text.as_bytes()));
+            manifest.push_str(&format!("file {digest} {name}\n"));
+        }
+        fs::write(folder.path().join("release.note"), manifest).unwrap();
+        let standing = [Colour::Blue, Colour::Green].map(|colour| Standing {
+            colour,
+            release: (colour == Colour::Blue).then(|| folder.path().display().to_string()),
+            share: if colour == Colour::Blue { 100 } else { 0 },
+            is_up: colour == Colour::Blue,
+        });
+        (folder, standing)
+    }
+
+    #[test]
+    fn what_the_running_release_still_uses_is_not_taken_away() {
+        let report = r#"{"migrations": ["0001_a", "0009_less", "0010_more"], "faults": [], "needs": {"0009_less": 5}}"#;
+        let folder = tempfile::tempdir().unwrap();
+        let next = release(folder.path(), Some(report));
+        let pending =
+            |names: &[&str]| Ok(Some(names.iter().map(|&name| name.to_owned()).collect()));
+        let coming = ["0009_less", "0010_more"];
+        for (newest, coming, holds, said) in [
+            (
+                Some(5),
+                &coming[..],
+                true,
+                "nothing that runs uses what is taken away",
+            ),
+            (
+                Some(4),
+                &coming,
+                false,
+                "0009_less takes away what a release without 0005 uses; the running one knows 0004 at most: bring in a release in \
+                 between first",
+            ),
+            (
+                None,
+                &coming,
+                false,
+                "the running one has no `migrations.json`",
+            ),
+            (Some(4), &coming[1..], true, "linted: all only expand"),
+        ] {
+            let (_live, standing) = running(newest);
+            for demanded in [true, false] {
+                let check = check(&next, &standing, pending(coming), demanded);
+                assert_eq!(check.holds, holds, "{said}: {}", check.said);
+                assert!(check.said.contains(said), "{said}: {}", check.said);
+            }
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Policy {
     /// For requests in progress when a colour is stopped.
     #[serde(with = "span")]
     pub drain: Duration,
+    /// For how long the way back is tried again where the target does not answer.
+    #[serde(with = "span")]
+    pub insist: Duration,
     /// How often it is looked at.
     #[serde(with = "span")]
     pub look: Duration,
@@ -79,6 +82,7 @@ impl Default for Policy {
             bake: Duration::from_mins(2),
             ready: Duration::from_mins(1),
             drain: Duration::from_secs(30),
+            insist: Duration::from_mins(2),
             look: Duration::from_millis(500),
             tolerance: Tolerance::default(),
             objective: None,

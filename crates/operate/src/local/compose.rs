@@ -39,11 +39,10 @@ impl Services {
         format!("security-hub-{colour}")
     }
 
-    /// The folder of the release whose container runs.
-    pub(super) async fn find(&self, colour: Colour) -> Result<Option<PathBuf>, Error> {
-        let form = format!("{{{{.State.Running}}}} {{{{index .Config.Labels \"{LABEL}\"}}}}");
+    /// What the engine tells of a colour's container in this form; nothing if there is none.
+    async fn inspect(&self, colour: Colour, form: &str) -> Result<Option<String>, Error> {
         let mut command = Command::new(&self.compose.engine);
-        command.args(["inspect", "--type", "container", "--format", &form]);
+        command.args(["inspect", "--type", "container", "--format", form]);
         command.arg(Self::container(colour));
         let output = run(command, ASK).await?;
         let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
@@ -51,10 +50,24 @@ impl Services {
             return Ok(None);
         }
         let told = succeeded(&self.name("inspect"), output)?;
-        Ok(match told.trim().split_once(' ') {
+        Ok(Some(told.trim().to_owned()))
+    }
+
+    /// The folder of the release whose container runs.
+    pub(super) async fn find(&self, colour: Colour) -> Result<Option<PathBuf>, Error> {
+        let form = format!("{{{{.State.Running}}}} {{{{index .Config.Labels \"{LABEL}\"}}}}");
+        let told = self.inspect(colour, &form).await?;
+        let told = told.as_deref().and_then(|told| told.split_once(' '));
+        Ok(match told {
             Some(("true", dir)) => Some(PathBuf::from(dir)),
             _ => None,
         })
+    }
+
+    /// How often the engine has started the container again since it was made.
+    pub(super) async fn restarts(&self, colour: Colour) -> Result<Option<u64>, Error> {
+        let told = self.inspect(colour, "{{.RestartCount}}").await?;
+        Ok(told.and_then(|told| told.parse().ok()))
     }
 
     /// The compose tool at the file, with the images of this release.

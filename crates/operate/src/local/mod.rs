@@ -41,6 +41,8 @@ pub struct Host {
     haproxy: Haproxy,
     log: Option<Log>,
     http: reqwest::Client,
+    /// How often each colour had been started again when it was first looked at.
+    restarts: [Option<u64>; 2],
 }
 
 impl Host {
@@ -65,6 +67,7 @@ impl Host {
             runner,
             log: None,
             http,
+            restarts: [None; 2],
             local,
         })
     }
@@ -97,6 +100,17 @@ impl Host {
         fs::write(file.path(), states).map_err(fault)?;
         file.persist(&path).map_err(|error| fault(error.error))?;
         Ok(())
+    }
+
+    /// Whether somebody started it again since it was first looked at: it answers, and loses what it was doing each time.
+    async fn is_looping(&mut self, colour: Colour) -> Result<bool, Error> {
+        let (Some(now), Some(first)) = (
+            self.runner.restarts(colour).await?,
+            self.restarts.get_mut(usize::from(colour == Colour::Green)),
+        ) else {
+            return Ok(false);
+        };
+        Ok(now > *first.get_or_insert(now))
     }
 
     async fn await_up(&self, colour: Colour) -> Result<(), Error> {
@@ -168,10 +182,21 @@ impl Target for Host {
         if self.runner.find(colour).await?.is_some() {
             self.stop(colour, Duration::ZERO).await?;
         }
-        self.runner.start(colour, release).await
+        self.runner.start(colour, release).await?;
+        // Made anew, it was never started again.
+        if let Some(first) = self.restarts.get_mut(usize::from(colour == Colour::Green)) {
+            *first = Some(0);
+        }
+        Ok(())
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
+        if self.is_looping(colour).await? {
+            let ended = self.runner.ended(colour);
+            return Ok(Readiness::Gone(format!(
+                "it was started again by itself: {ended}"
+            )));
+        }
         let base = format!("http://{}", self.address(colour));
         match smoke::get(&self.http, &base, "/health/ready").await {
             Ok((200, _)) => Ok(Readiness::Ready),

@@ -72,6 +72,14 @@ impl Runner {
         }
     }
 
+    /// How often somebody else has started it again, where somebody does.
+    pub(super) async fn restarts(&self, colour: Colour) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Processes(_) => Ok(None),
+            Self::Services(services) => services.restarts(colour).await,
+        }
+    }
+
     /// What the release's server prints of its migrations.
     pub(super) async fn plan(&self, release: &Release) -> Result<String, Error> {
         match self {

@@ -25,6 +25,7 @@ const LONGEST: usize = 2000;
 pub const KINDS: &[&str] = &[
     "deploy",
     "rollback",
+    "migration",
     "backup",
     "restore",
     "drill",
@@ -50,6 +51,29 @@ impl Record {
             ended: journey.ended?,
             steps: journey.entries,
         })
+    }
+
+    /// The same as far as the ledger takes it: a program may have said more than it takes, and a clock may have been set back
+    /// meanwhile. It is better told shortened than never.
+    pub fn fitting(mut self) -> Self {
+        let texts = self.steps.iter_mut().map(|step| &mut step.said);
+        for text in texts.chain([&mut self.subject]).chain(&mut self.why) {
+            if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+                let kept = text
+                    .char_indices()
+                    .nth(LONGEST - 1)
+                    .map_or(end, |(at, _)| at);
+                text.truncate(kept);
+                text.push('…');
+            }
+        }
+        if self.steps.len() > MOST_STEPS {
+            // How it began and how it ended tell most.
+            self.steps
+                .drain(MOST_STEPS / 2..self.steps.len() - MOST_STEPS / 2);
+        }
+        self.ended = self.ended.max(self.began);
+        self
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -102,7 +126,7 @@ fn act(operation: &'static str, record: &Record, step: Option<&Entry>) -> Act {
     let is_good = matches!(record.outcome.as_str(), "deployed" | "done") || step.is_some();
     // What it was done to.
     let object = match record.kind.as_str() {
-        "deploy" | "rollback" => "release",
+        "deploy" | "rollback" | "migration" => "release",
         "backup" | "restore" | "drill" => "backup",
         "key_rotation" => "key",
         "runbook" => "runbook",

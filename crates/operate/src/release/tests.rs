@@ -17,7 +17,14 @@ impl Signer for Key {
 }
 
 fn sealed() -> tempfile::TempDir {
+    sealed_with(None)
+}
+
+fn sealed_with(scan: Option<&str>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
+    if let Some(report) = scan {
+        fs::write(dir.path().join(SCAN), report).unwrap();
+    }
     fs::write(dir.path().join(SERVER), "the server").unwrap();
     fs::write(dir.path().join(SBOM), "{}").unwrap();
     let facts = Facts {
@@ -97,4 +104,27 @@ fn an_image_is_named_by_its_digest_or_refused() {
     fs::remove_file(dir.path().join(IMAGE)).unwrap();
     let refused = seal(dir.path(), &facts, &Key).unwrap_err().to_string();
     assert!(refused.contains("neither"), "{refused}");
+}
+
+#[test]
+fn a_scan_counts_what_is_vulnerable_or_is_none() {
+    for (report, found) in [
+        (None, Ok(None)),
+        (Some(r#"{"vulnerabilities": {"count": 0}}"#), Ok(Some(0))),
+        (Some(r#"{"vulnerabilities": {"count": 3}}"#), Ok(Some(3))),
+        (
+            Some(r#"{"vulnerabilities": {"count": "0"}}"#),
+            Err("names no `vulnerabilities.count`"),
+        ),
+        (Some("{}"), Err("names no `vulnerabilities.count`")),
+        (Some("nothing was found"), Err("is no JSON")),
+    ] {
+        let dir = sealed_with(report);
+        let said = Release::open(dir.path(), None).unwrap().advisories();
+        match (said, found) {
+            (Ok(said), Ok(found)) => assert_eq!(said, found, "{report:?}"),
+            (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{error}"),
+            other => panic!("{report:?}: {other:?}"),
+        }
+    }
 }

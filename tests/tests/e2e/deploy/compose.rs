@@ -191,6 +191,24 @@ async fn what_the_engine_cannot_run_is_taken_back_and_said_whole_machine() {
     let composed = Composed::new().await;
     let first = composed.release("1.0.0", 'a', None);
     composed.deploys(&first, 0, "deployed").await;
+    // It crashes, and the engine starts it again: it answers, and is no good all the same.
+    let looping = composed.release("1.0.1", 'e', None);
+    let deploy = composed
+        .0
+        .command(&["deploy", "--json", "--release", looping.to_str().unwrap()]);
+    let deploy = tokio::task::spawn_blocking(|| {
+        let mut deploy = deploy;
+        deploy.output().unwrap()
+    });
+    let count = composed.0.at("containers/security-hub-green/restarts");
+    until("the container", || async {
+        std::fs::write(&count, "1").ok()
+    })
+    .await;
+    let output = deploy.await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("it was started again by itself"), "{told}");
     // It ends as soon as it serves.
     let dead = composed.release("1.1.0", 'b', Some("#!/bin/sh\n[ \"$1\" = migrate ]\n"));
     let (code, said, _) = composed

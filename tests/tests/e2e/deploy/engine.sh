@@ -40,6 +40,7 @@ compose() {
     esac
   done
   case "$profile $*" in
+    'migrate run --rm --no-deps -T migrate migrate --plan') start "$HUB_MIGRATE_IMAGE" migrate --plan ;;
     'migrate run --rm --no-deps -T migrate') start "$HUB_MIGRATE_IMAGE" migrate ;;
     'blue up --detach --no-deps hub-blue') up blue "$HUB_BLUE_IMAGE" "$HUB_BLUE_RELEASE" ;;
     'green up --detach --no-deps hub-green') up green "$HUB_GREEN_IMAGE" "$HUB_GREEN_RELEASE" ;;
@@ -61,7 +62,10 @@ case "$1 ${2:-} ${3:-}" in
   'inspect --type container')
     [ -d "$container" ] || fail "no such container: ${!#}"
     if runs "$container"; then state=true; else state=false; fi
-    printf '%s %s\n' "$state" "$(cat "$container/release")"
+    case $5 in
+      '{{.RestartCount}}') cat "$container/restarts" 2>/dev/null || echo 0 ;;
+      *) printf '%s %s\n' "$state" "$(cat "$container/release")" ;;
+    esac
     ;;
   'stop --time '*)
     left=$(($3 * 20))

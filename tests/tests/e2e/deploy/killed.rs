@@ -175,7 +175,7 @@ async fn a_way_back_that_was_killed_is_gone_on_with_whole_machine() {
     let site = Site::new().await;
     let token = site.begin().await;
     let bad = site.faulty("errors 50");
-    let load = site.load(&token);
+    let load = site.readers(&token);
     // As soon as it is decided, and when all but the record is done.
     let decided = |journey: &Value| journey["back"].is_string();
     let done = |journey: &Value| {

@@ -3,7 +3,9 @@
 mod agreed;
 mod cluster;
 mod compose;
+mod insists;
 mod killed;
+mod load;
 mod previous;
 mod release;
 mod site;
@@ -11,16 +13,18 @@ mod stuck;
 
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::site::{Report, Site};
+use self::load::{KEEPERS, Report};
+use self::site::Site;
 use crate::world::until;
 
 fn unharmed(report: &Report) {
     assert!(report.failed.is_empty(), "{report:?}");
     assert!(report.answered > 200, "{report:?}");
-    assert!(report.closed <= site::KEEPERS, "{report:?}");
+    assert!(report.closed <= KEEPERS, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +66,7 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     assert_eq!((code, &back["outcome"]), (0, &json!("deployed")), "{back}");
     assert_eq!(site.live().await, "1.0.0");
     unharmed(&load.stop().await);
-    // All three are in the ledger, each step with its figures.
+    // All are in the ledger, each step with its figures; the migrations too, which were told with the next operation.
     let told = site
         .ask(Method::GET, "/api/v2/operations", &token, Value::Null)
         .await;
@@ -72,11 +76,15 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
         .iter()
         .map(|one| one["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["rollback", "deploy", "deploy"], "{told}");
+    assert_eq!(
+        kinds,
+        ["rollback", "deploy", "migration", "deploy"],
+        "{told}"
+    );
     let found = until("the ledger's entries", || async {
         let path = "/api/v2/ledger/entries?operation=operation.end";
         let found = site.ask(Method::GET, path, &token, Value::Null).await;
-        (found["items"].as_array()?.len() == 3).then_some(found)
+        (found["items"].as_array()?.len() == 4).then_some(found)
     })
     .await;
     assert!(found.to_string().contains("1.1.0-"), "{found}");
@@ -113,7 +121,7 @@ async fn takes_itself_back(fault: &str, why: &[&str]) {
 async fn takes_itself_back_at(site: Site, fault: &str, why: &[&str]) {
     let token = site.begin().await;
     let bad = site.faulty(fault);
-    let load = site.load(&token);
+    let load = site.readers(&token);
     let (code, outcome) = site.deploy(&bad).await;
     let report = load.stop().await;
     assert_eq!(
@@ -249,7 +257,7 @@ async fn an_interrupted_deploy_takes_itself_back_whole_machine() {
     .await;
     std::fs::rename(site.at("1.0.0"), site.at("tidied")).unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    kill(pid, Signal::SIGINT).unwrap();
     let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap())
         .await
         .unwrap();
@@ -267,7 +275,11 @@ async fn a_deploy_interrupted_before_its_first_share_gives_none_whole_machine() 
     let token = site.begin().await;
     let next = site.release("1.1.0");
     let load = site.load(&token);
-    for count in 1..=3 {
+    for (count, signal) in [
+        (1, Signal::SIGINT),
+        (2, Signal::SIGTERM),
+        (3, Signal::SIGHUP),
+    ] {
         let child = site
             .command(&["deploy", "--json", "--release", next.to_str().unwrap()])
             .stdout(Stdio::piped())
@@ -279,7 +291,7 @@ async fn a_deploy_interrupted_before_its_first_share_gives_none_whole_machine() 
         })
         .await;
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        kill(pid, signal).unwrap();
         let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap())
             .await
             .unwrap();

@@ -1,19 +1,16 @@
 //! One host as an operator has it: a database, HAProxy, releases, `deploy.toml`, and people at work all the while.
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
 use hub_testkit::TestDb;
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::load::{Load, Pace};
 use crate::tool;
 use crate::world::{PASSWORD, until};
 
@@ -378,6 +375,11 @@ impl Site {
     pub(super) fn load(&self, token: &str) -> Load {
         Load::start(&self.url, token)
     }
+
+    /// The same, who only read.
+    pub(super) fn readers(&self, token: &str) -> Load {
+        Load::at(Pace::READING, &self.url, token)
+    }
 }
 
 /// An answer that must be good.
@@ -395,140 +397,4 @@ pub(super) async fn ask(url: &str, method: Method, path: &str, token: &str, body
     let text = answer.text().await.unwrap();
     assert!(status.is_success(), "{path}: {status}: {text}");
     serde_json::from_str(&text).unwrap_or_default()
-}
-
-/// People at work: connections that are kept and connections made anew, until stopped.
-pub(super) struct Load {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    done: Arc<Mutex<Report>>,
-    began: Instant,
-}
-
-#[derive(Default)]
-pub(super) struct Report {
-    pub(super) answered: usize,
-    /// What clients saw go wrong, and how often.
-    pub(super) failed: BTreeMap<String, usize>,
-    /// Kept connections that were closed without an answer: the client asks again, as RFC 9112 section 9.3.1 has it.
-    pub(super) closed: usize,
-    pub(super) rate: f64,
-    /// When each was answered since the load began, and how long it took.
-    pub(super) took: Vec<(Duration, Duration)>,
-}
-
-/// Without every single time: there are tens of thousands.
-impl std::fmt::Debug for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Report")
-            .field("answered", &self.answered)
-            .field("failed", &self.failed)
-            .field("closed", &self.closed)
-            .field("rate", &self.rate)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How hard people work.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// Clients that keep their connection.
-    pub(super) keepers: usize,
-    /// Clients that make a new one each time.
-    pub(super) strangers: usize,
-    /// Between two requests of one client.
-    pub(super) pause: Duration,
-}
-
-impl Pace {
-    /// About 500 requests a second.
-    pub(super) const STEADY: Self = Self {
-        keepers: KEEPERS,
-        strangers: 2,
-        pause: Duration::from_millis(12),
-    };
-}
-
-/// Clients that keep their connection.
-pub(super) const KEEPERS: usize = 6;
-
-impl Load {
-    pub(super) fn start(url: &str, token: &str) -> Self {
-        Self::at(Pace::STEADY, url, token)
-    }
-
-    pub(super) fn at(pace: Pace, url: &str, token: &str) -> Self {
-        let began = Instant::now();
-        let stop = Arc::new(AtomicBool::new(false));
-        let done: Arc<Mutex<Report>> = Arc::default();
-        let client = |kept: usize| {
-            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-            let (url, token) = (format!("{url}/api/v2/me"), token.to_owned());
-            tokio::spawn(async move {
-                let http = reqwest::Client::builder()
-                    .no_proxy()
-                    .pool_max_idle_per_host(kept)
-                    .timeout(Duration::from_secs(20))
-                    .build()
-                    .unwrap();
-                while !stop.load(Ordering::Relaxed) {
-                    let ask = || http.get(&url).bearer_auth(&token).send();
-                    let asked = Instant::now();
-                    let mut answer = ask().await;
-                    if kept > 0 && answer.as_ref().is_err_and(was_closed) {
-                        done.lock().unwrap().closed += 1;
-                        answer = ask().await;
-                    }
-                    note(&done, answer.map(|answer| answer.status()));
-                    let took = (began.elapsed(), asked.elapsed());
-                    done.lock().unwrap().took.push(took);
-                    if !pace.pause.is_zero() {
-                        tokio::time::sleep(pace.pause).await;
-                    }
-                }
-            })
-        };
-        let mut tasks: Vec<_> = (0..pace.keepers).map(|_| client(1)).collect();
-        tasks.extend((0..pace.strangers).map(|_| client(0)));
-        Self {
-            stop,
-            tasks,
-            done,
-            began,
-        }
-    }
-
-    /// Once so many requests were answered.
-    pub(super) async fn answered(self, count: usize) -> Report {
-        while self.done.lock().unwrap().answered < count {
-            tokio::time::sleep(Pace::STEADY.pause).await;
-        }
-        self.stop().await
-    }
-
-    pub(super) async fn stop(self) -> Report {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.await.unwrap();
-        }
-        let mut report = std::mem::take(&mut *self.done.lock().unwrap());
-        report.rate = report.answered as f64 / self.began.elapsed().as_secs_f64();
-        report
-    }
-}
-
-/// Whether a kept connection ended before the first byte of the answer.
-fn was_closed(error: &reqwest::Error) -> bool {
-    format!("{error:?}").contains("IncompleteMessage")
-}
-
-fn note(done: &Mutex<Report>, answer: Result<StatusCode, reqwest::Error>) {
-    let mut report = done.lock().unwrap();
-    report.answered += 1;
-    let wrong = match answer {
-        Ok(StatusCode::OK) => return,
-        Ok(status) => status.to_string(),
-        Err(error) => format!("{error:?}"),
-    };
-    *report.failed.entry(wrong).or_default() += 1;
 }

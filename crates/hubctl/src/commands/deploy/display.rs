@@ -148,6 +148,14 @@ impl Observer for Progress {
         }
     }
 
+    fn waits(&self, why: &str) {
+        let text = format!("the way back is tried again: {why}");
+        match &self.0 {
+            Some(bar) => bar.println(text),
+            None => Output::new(false).note(&text),
+        }
+    }
+
     fn watches(&self, share: u8, left: Duration, new: &Figures, old: &Figures) {
         let Some(bar) = &self.0 else { return };
         bar.set_message(format!(

@@ -1,5 +1,6 @@
 //! Bringing a release into production, and taking it back.
 
+mod abort;
 mod display;
 mod status;
 
@@ -12,15 +13,17 @@ use hub_base::{Clock as _, SystemClock};
 use hub_operate::deploy::{
     Check, Engine, Journal, Journey, Outcome, Standing, Target as _, kept, migrations,
 };
+use hub_operate::operation::{Operation, OperationLog};
 use hub_operate::records::Record;
 use hub_operate::{Config, Error, Place, Release};
-use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use self::abort::{aborts, never};
 use self::display::{Progress, ended, gates, shown};
 pub(crate) use self::status::Status;
+use super::progress::Progress as Steps;
 use super::release::parse;
 use super::told::told;
 use crate::client::Client;
@@ -179,8 +182,10 @@ impl Site {
                 tell(client, journal, output).await?;
                 Ok(outcome)
             }
-            // What had been left before is as it was.
-            Err(error @ Error::Unfinished(..)) => Err(resumable(error, journal.current())),
+            // What had been left before is as it was; or somebody is at it already.
+            Err(error @ (Error::Unfinished(..) | Error::TakenOver(_))) => {
+                Err(resumable(error, journal.current()))
+            }
             Err(error) => {
                 if let Some(journey) = journal.current().or(begun.as_ref()) {
                     let why = hub_base::chain(&error);
@@ -230,9 +235,9 @@ impl Deploy {
     pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let release = site.release(&self.release)?;
-        let mut checks = site.checks(&release).await?;
-        let holds = checks.iter().all(|check| check.holds);
         if self.dry_run {
+            let checks = site.checks(&release).await?;
+            let holds = checks.iter().all(|check| check.holds);
             let state = site.target.state().to_owned();
             let mut journal = Journal::open(&state)?;
             let policy = site.config.policy.clone();
@@ -243,14 +248,20 @@ impl Deploy {
             shown(output, &plan, &checks, &policy)?;
             return Ok(if holds { Exit::Done } else { Exit::No });
         }
-        if !holds {
-            return refused(output, &checks);
-        }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
         let abort = aborts()?;
-        checks.extend(site.hold(&self.hold, output).await?);
+        // What is found holds for as long as nobody else deploys.
+        let taken = site.hold(&self.hold, output).await?;
         // From here on whatever fails lets others go on.
+        let mut checks = match site.checks(&release).await {
+            Ok(checks) if checks.iter().all(|check| check.holds) => checks,
+            found => {
+                site.let_go(&journal, output).await;
+                return refused(output, &found?);
+            }
+        };
+        checks.extend(taken);
         let (begun, outcome) = match site.begin(&mut journal, &release, output).await {
             Ok(begun) => {
                 let mut engine = site.engine(&mut journal, abort, checks);
@@ -363,28 +374,58 @@ pub(crate) struct Migrate {
 }
 
 impl Migrate {
-    pub(crate) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let mut site = Site::open(&self.place).await?;
         let release = site.release(&self.release)?;
-        let checks = site.checks_of_migration(&release).await?;
-        if !checks.iter().all(|check| check.holds) {
-            return refused(output, &checks);
-        }
         // Nobody deploys meanwhile.
         let journal = Journal::open(site.target.state())?;
         if let Some(waiting) = journal.current() {
             return Err(resumable(waiting.unfinished(), Some(waiting)));
         }
-        site.hold(&self.hold, output).await?;
-        let said = site.target.migrate(&release).await;
+        let taken = site.hold(&self.hold, output).await?;
+        let done = self.held(&mut site, &release, taken, output).await;
         site.let_go(&journal, output).await;
-        let said = said?;
+        let Some((record, done)) = done? else {
+            return Ok(Exit::No);
+        };
+        let log = OperationLog::open(site.target.state())?;
+        log.keep(&record)?;
+        told(client, log.untold()?, |id| log.tell(id), output).await?;
+        let said = done?;
         if output.json {
             output.document(&json!({"release": release.name(), "said": said}))?;
         } else {
             output.line(&said)?;
         }
         Ok(Exit::Done)
+    }
+
+    /// What nobody else does meanwhile, and what is written down of it; nothing if a gate does not hold.
+    async fn held(
+        &self,
+        site: &mut Site,
+        release: &Release,
+        taken: Option<Check>,
+        output: &Output,
+    ) -> Result<Option<(Record, Result<String, Error>)>, Failure> {
+        let mut checks = site.checks_of_migration(release).await?;
+        if !checks.iter().all(|check| check.holds) {
+            refused(output, &checks)?;
+            return Ok(None);
+        }
+        checks.extend(taken);
+        let progress = Steps::new();
+        let mut operation = Operation::begin("migration", Arc::new(SystemClock), &progress);
+        operation.at("gates", "what must hold");
+        let said = format!("{} gates hold", checks.len());
+        operation.did("gates", said, json!(checks));
+        operation.at("migrate", "the database");
+        let done = site.target.migrate(release).await;
+        if let Ok(said) = &done {
+            operation.did("migrate", said.as_str(), Value::Null);
+        }
+        let why = done.as_ref().err().map(|error| hub_base::chain(error));
+        Ok(Some((operation.end(release.name(), why), done)))
     }
 }
 
@@ -427,25 +468,4 @@ fn way_on(journey: &Journey) -> &'static str {
             "`hubctl deploy` with the same release goes on, `hubctl rollback` takes it back"
         }
     }
-}
-
-fn never() -> watch::Receiver<bool> {
-    watch::Sender::new(false).subscribe()
-}
-
-/// Turns true at the first Ctrl-C or SIGTERM: the deploy is taken back, not left.
-fn aborts() -> Result<watch::Receiver<bool>, Failure> {
-    let (send, receive) = watch::channel(false);
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        send.send_replace(true);
-        // The receiver asks how it stands as long as it lives.
-        std::future::pending::<()>().await;
-    });
-    Ok(receive)
 }

@@ -1,6 +1,17 @@
 use proptest::prelude::*;
 
+use super::recent::percentile;
 use super::*;
+
+const LOOK: Duration = Duration::from_millis(500);
+
+fn nothing() -> [Counts; 2] {
+    [Counts::default(), Counts::default()]
+}
+
+fn judge() -> Judge {
+    Judge::new(Colour::Green, Tolerance::default(), LOOK, nothing())
+}
 
 fn counts(requests: u64, errors: u64, latency: u32, timed: usize) -> Counts {
     Counts {
@@ -12,8 +23,7 @@ fn counts(requests: u64, errors: u64, latency: u32, timed: usize) -> Counts {
 }
 
 fn judged(old: Counts, new: Counts) -> Verdict {
-    let nothing = || [Counts::default(), Counts::default()];
-    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let mut judge = judge();
     let patience = Tolerance::default().patience;
     let looks = (0..patience).map(|_| judge.see([old.clone(), new.clone()], &Probe::Answered));
     looks.last().unwrap()
@@ -21,8 +31,7 @@ fn judged(old: Counts, new: Counts) -> Verdict {
 
 #[test]
 fn who_has_just_started_may_be_cold() {
-    let nothing = || [Counts::default(), Counts::default()];
-    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let mut judge = judge();
     let mut look = |latency| {
         let both = [counts(1000, 0, 10, 100), counts(100, 0, latency, 60)];
         judge.see(both, &Probe::Answered)
@@ -43,12 +52,17 @@ fn a_release_is_judged_beside_the_old_one() {
     assert_eq!(judged(old(), counts(100, 0, 12, 100)), Verdict::Good);
     assert_eq!(judged(old(), counts(9, 0, 900, 9)), Verdict::Inconclusive);
     assert_eq!(judged(old(), counts(0, 0, 0, 0)), Verdict::Inconclusive);
+    assert_eq!(judged(old(), counts(999, 0, 0, 0)), Verdict::Inconclusive);
     for (new, why) in [
         (
             counts(100, 3, 10, 97),
             "3 of 100 requests failed (3.00 %), 0.00 %",
         ),
         (counts(100, 0, 200, 100), "is 200 ms, 10 ms"),
+        (
+            counts(1000, 0, 0, 0),
+            "1000 requests came and nobody tells how long",
+        ),
     ] {
         match judged(old(), new) {
             Verdict::Bad(said) => assert!(said.contains(why), "{said}"),
@@ -66,9 +80,7 @@ fn a_release_is_judged_beside_the_old_one() {
 #[test]
 fn the_objective_holds_whatever_the_old_release_does() {
     let against = |new: Counts| {
-        let nothing = [Counts::default(), Counts::default()];
-        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing)
-            .against(Some(Objective::default()));
+        let mut judge = judge().against(Some(Objective::default()));
         // The old one is as bad.
         let looks = (0..Tolerance::default().patience)
             .map(|_| judge.see([new.clone(), new.clone()], &Probe::Answered));
@@ -127,7 +139,6 @@ fn requests_that_pile_up_are_saturation_unless_they_did_at_the_old_release() {
 
 #[test]
 fn saturation_with_all_of_the_traffic_is_judged_beside_the_old_release_as_it_was() {
-    let nothing = || [Counts::default(), Counts::default()];
     let before = Figures {
         requests: 1000,
         timed: 1000,
@@ -136,7 +147,7 @@ fn saturation_with_all_of_the_traffic_is_judged_beside_the_old_release_as_it_was
         ..Figures::default()
     };
     let alone = |before: Option<Figures>| {
-        let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing()).beside(before);
+        let mut judge = judge().beside(before);
         let full = Counts {
             in_progress: Some(60),
             ..counts(900, 0, 10, 900)
@@ -150,10 +161,62 @@ fn saturation_with_all_of_the_traffic_is_judged_beside_the_old_release_as_it_was
     assert_eq!(alone(None), Verdict::Good, "with nothing to compare");
 }
 
+/// At 500 requests a second with all of the traffic: when it was decided, in looks after it began to fail.
+fn decided(good: u64, failing: u64, objective: Option<Objective>, before: f64) -> Option<u64> {
+    let before = Figures {
+        requests: 10_000,
+        errors: (10_000.0 * before) as u64,
+        timed: 10_000,
+        p95: 10,
+        ..Figures::default()
+    };
+    let mut judge = judge().beside(Some(before)).against(objective);
+    let old = || counts(0, 0, 0, 0);
+    for look in 1..=good {
+        let verdict = judge.see([old(), counts(250 * look, 0, 10, 250)], &Probe::Answered);
+        assert_eq!(verdict, Verdict::Good);
+    }
+    (1..=120).find(|look| {
+        let new = counts(250 * (good + look), failing * look, 10, 250);
+        matches!(judge.see([old(), new], &Probe::Answered), Verdict::Bad(_))
+    })
+}
+
+#[test]
+fn a_release_that_begins_to_fail_late_is_found_as_soon_as_one_that_always_did() {
+    let minutes = |minutes: u64| minutes * 120;
+    // 2 % of 250 a look. Of the whole step it would be 0.4 % after four good minutes and one bad one.
+    for good in [0, minutes(1), minutes(4), minutes(60)] {
+        let looks = decided(good, 5, None, 0.0).expect("never decided");
+        assert!(looks <= 10, "{looks} looks after {good} good ones");
+        let looks = decided(good, 5, Some(Objective::default()), 0.5).expect("never decided");
+        assert!(looks <= 20, "{looks} looks by the objective");
+    }
+    // 0.4 % is within the tolerance, and what failed as often before is no worse.
+    assert_eq!(decided(minutes(4), 1, None, 0.0), None);
+    assert_eq!(decided(minutes(4), 5, None, 0.02), None);
+}
+
+#[test]
+fn looks_at_which_nobody_can_tell_are_lost_contact_only_in_a_row() {
+    let mut judge = judge();
+    for _ in 0..5 {
+        for _ in 1..Tolerance::default().lost {
+            assert_eq!(judge.miss("no answer"), Verdict::Inconclusive);
+        }
+        judge.see(nothing(), &Probe::Answered);
+    }
+    judge.miss("no answer");
+    judge.miss("no answer");
+    match judge.miss("no answer") {
+        Verdict::Bad(said) => assert!(said.contains("3 times in a row: no answer"), "{said}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn lost_contact_is_bad_and_one_hiccup_is_not() {
-    let nothing = || [Counts::default(), Counts::default()];
-    let mut judge = Judge::new(Colour::Green, Tolerance::default(), nothing());
+    let mut judge = judge();
     let failed = Probe::Failed("it refused the connection".to_owned());
     for probe in [&failed, &failed, &Probe::Answered, &failed, &failed] {
         assert_eq!(judge.see(nothing(), probe), Verdict::Inconclusive);

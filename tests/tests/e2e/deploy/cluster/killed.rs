@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::World;
 use super::scaled::pod;
-use crate::deploy::site::Load;
+use crate::deploy::load::Load;
 use crate::deploy::unharmed;
 
 /// Gates, migrate, start, ready, smoke, two shares, bake. (After the last, retire, it is over within a moment: on a host

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 
 use self::api::Api;
 use self::controllers::{Ingress, Node};
-use super::site::{self, Load};
-use super::unharmed;
+use super::load::Load;
+use super::{site, unharmed};
 use crate::tool;
 use crate::world::{PASSWORD, until};
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::World;
-use crate::deploy::site::Load;
+use crate::deploy::load::Load;
 use crate::deploy::unharmed;
 use crate::world::until;
 
