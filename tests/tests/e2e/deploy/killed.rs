@@ -97,9 +97,20 @@ pub(super) fn deploying(release: &Path) -> [&str; 3] {
     ["deploy", "--release", release.to_str().unwrap()]
 }
 
+/// Looks no longer than it must: what is judged is tried beside.
+fn hurried(site: &Site) {
+    let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
+    let quick = config
+        .replace("\nstep = \"2s\"", "\nstep = \"1s\"")
+        .replace("\nbake = \"2s\"", "\nbake = \"1s\"");
+    assert_ne!(quick, config);
+    std::fs::write(site.at("deploy.toml"), quick).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine() {
     let site = Site::new().await;
+    hurried(&site);
     let token = site.begin().await;
     let load = site.load(&token);
     // Gone on with and taken back by turns; after the last step both.
@@ -135,6 +146,7 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() {
     let site = Site::new().await;
+    hurried(&site);
     let token = site.begin().await;
     let second = site.release("1.1.0");
     let (code, outcome) = site.deploy(&second).await;
