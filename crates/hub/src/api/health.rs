@@ -142,11 +142,9 @@ async fn metrics(State(app): State<App>) -> Response {
     app.metrics.hashes_waiting(app.hashes_waiting());
     app.metrics.blocked_addresses(app.blocks.count());
     // Without the database the counts of this process are still worth having.
-    if let Ok((entries, waiting)) = ledger(&app).await {
+    if let Ok((entries, waiting, unread)) = ledger(&app).await {
         app.metrics.ledger(entries, waiting);
-    }
-    if let Ok(behind) = unread(&app).await {
-        app.metrics.detection(behind);
+        app.metrics.detection(unread);
     }
     match operations(&app).await {
         Ok(newest) => app.metrics.operations(&newest),
@@ -174,21 +172,14 @@ async fn operations(app: &App) -> Result<Vec<(&'static str, Timestamp)>, hub_ope
     Ok(newest.into_iter().collect())
 }
 
-/// Entries of all ledgers that detection has not read.
-async fn unread(app: &App) -> Result<i64, hub_detect::Error> {
-    let mut unread = 0;
-    for tenant in app.store.tenants().await? {
-        unread += worker::lag(&mut *app.store.read(tenant).await?).await?.0;
-    }
-    Ok(unread)
-}
-
-async fn ledger(app: &App) -> Result<(u64, i64), hub_store::Error> {
-    let (mut entries, mut waiting) = (0, 0);
+/// Entries in all ledgers, acts that wait for their place in one, and entries that detection has not read.
+async fn ledger(app: &App) -> Result<(u64, i64, i64), hub_detect::Error> {
+    let (mut entries, mut waiting, mut unread) = (0, 0, 0);
     for tenant in app.store.tenants().await? {
         let mut tx = app.store.read(tenant).await?;
         entries += sequence::head(&mut tx).await?.map_or(0, |head| head.size);
         waiting += sequence::backlog(&mut tx).await?;
+        unread += worker::lag(&mut tx).await?.0;
     }
-    Ok((entries, waiting))
+    Ok((entries, waiting, unread))
 }

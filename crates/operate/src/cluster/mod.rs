@@ -224,7 +224,6 @@ impl Cluster {
 
     async fn counted(&mut self, colour: Colour) -> Result<Counts, Error> {
         let mut latencies = Vec::new();
-        // Known only if each of its pods tells.
         let mut in_progress = Some(0);
         let at = usize::from(colour == Colour::Green);
         let (mut told, mut why) = (0, None);
@@ -232,7 +231,6 @@ impl Cluster {
             let page = match self.page(&address).await {
                 Ok(page) => page,
                 Err(error) => {
-                    in_progress = None;
                     why = Some(error);
                     continue;
                 }
@@ -252,17 +250,15 @@ impl Cluster {
             }
             self.pages.insert(pod, page);
         }
-        // No data is not good data: what nobody tells of is not watched.
-        if let Some(error) = why.filter(|_| told == 0) {
-            let what = format!("no pod of {colour} tells its figures: {}", chain(&error));
-            return Err(Error::Cluster { what });
-        }
+        let untold = why.filter(|_| told == 0);
         let (requests, errors) = self.totals.get(at).copied().unwrap_or_default();
         Ok(Counts {
             requests,
             errors,
             latencies,
             in_progress,
+            untold: untold
+                .map(|error| format!("no pod of {colour} tells its figures: {}", chain(&error))),
         })
     }
 }

@@ -26,6 +26,7 @@ impl<T: Target> Engine<'_, T> {
         journey.back = Some(why.to_owned());
         // A disk that is full, perhaps by what the new release says, keeps nobody's traffic with it.
         let kept = self.journal.keep(journey);
+        self.journal.knows(journey);
         // What is taken back is not ended half-way.
         self.abort = watch::Sender::new(false).subscribe();
         let colour = journey.colour;
@@ -45,7 +46,15 @@ impl<T: Target> Engine<'_, T> {
             self.note(journey, "revive", said, began, Value::Null);
         }
         let ends = Instant::now();
-        if let Some(said) = self.end_of(colour).await? {
+        let ended = loop {
+            match self.end_of(colour).await {
+                Err(error) if passes(&error) && ends.elapsed() < self.policy.insist => {
+                    self.wait(&error).await;
+                }
+                ended => break ended?,
+            }
+        };
+        if let Some(said) = ended {
             self.note(journey, "stop", said, ends, Value::Null);
         }
         let figures = json!({"back_ms": back.map(millis)});
@@ -59,20 +68,17 @@ impl<T: Target> Engine<'_, T> {
         let deadline = Instant::now() + self.policy.insist;
         loop {
             match self.turn(old, held).await {
-                Err(
-                    error @ (Error::Cluster { .. }
-                    | Error::Balancer { .. }
-                    | Error::Refused { .. }
-                    | Error::Nonsense(_)
-                    | Error::Failed { .. }
-                    | Error::Late { .. }),
-                ) if Instant::now() < deadline => {
-                    self.observer.waits(&chain(&error));
-                    sleep(AGAIN).await;
+                Err(error) if passes(&error) && Instant::now() < deadline => {
+                    self.wait(&error).await
                 }
                 done => return done,
             }
         }
+    }
+
+    async fn wait(&self, error: &Error) {
+        self.observer.waits(&chain(error));
+        sleep(AGAIN).await;
     }
 
     /// Gives the old release all the traffic; what is not as it should be all the same.
@@ -107,6 +113,11 @@ impl<T: Target> Engine<'_, T> {
             Err(error @ Error::Late { .. }) => Ok(Some(format!(
                 "{colour} was told to end and is not gone yet: {error}; it has no traffic"
             ))),
+            // It is stopped; what could not be written is only for a load balancer that is started anew.
+            Err(error @ Error::File { .. }) => Ok(Some(format!(
+                "{colour} has no traffic, but {}",
+                chain(&error)
+            ))),
             Err(error) => Err(error),
         }
     }
@@ -138,4 +149,17 @@ impl<T: Target> Engine<'_, T> {
         self.observer.did(&entry);
         journey.entries.push(entry);
     }
+}
+
+/// Whether a target that did not do something may do it in a moment.
+const fn passes(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Cluster { .. }
+            | Error::Balancer { .. }
+            | Error::Refused { .. }
+            | Error::Nonsense(_)
+            | Error::Failed { .. }
+            | Error::Late { .. }
+    )
 }

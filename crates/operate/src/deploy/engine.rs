@@ -108,7 +108,7 @@ impl<T: Target> Engine<'_, T> {
         self.write_down_gates(&mut journey);
         let why = journey.back.clone().unwrap_or_else(|| why.to_owned());
         let back = self.back(&mut journey, &why).await;
-        let back = back.map_err(|error| stuck(&journey, &error))?;
+        let back = back.map_err(|error| stuck(&journey, error))?;
         self.end(journey, began, None, back)
     }
 
@@ -185,7 +185,7 @@ impl<T: Target> Engine<'_, T> {
             Err(error) => chain(&error),
         };
         let back = self.back(&mut journey, &refusal).await;
-        let back = back.map_err(|error| stuck(&journey, &error))?;
+        let back = back.map_err(|error| stuck(&journey, error))?;
         self.end(journey, began, switch, back)
     }
 
@@ -195,6 +195,17 @@ impl<T: Target> Engine<'_, T> {
         release: &Release,
         switch: &mut Option<Duration>,
     ) -> Result<Option<Refusal>, Error> {
+        if journey.stage >= Stage::Started && journey.stage < Stage::Baked {
+            // Gone on with: it may have ended since, or been stopped on a way back that nobody could write down.
+            let standing = self.target.standing().await?;
+            let dir = journey.to.dir.display().to_string();
+            let runs = standing
+                .iter()
+                .any(|one| one.colour == journey.colour && one.release.as_ref() == Some(&dir));
+            if !runs {
+                return Ok(Some("it does not run any more".to_owned()));
+            }
+        }
         if let Some(why) = self.bring_up(journey, release).await? {
             return Ok(Some(why));
         }
@@ -336,8 +347,16 @@ impl<T: Target> Engine<'_, T> {
                 }
                 Err(_) => tries -= 1,
             }
-            sleep(self.policy.look).await;
+            if self.pauses().await {
+                return Ok(Err(ABORTED.to_owned()));
+            }
         }
+    }
+
+    /// Until the next look; whether the operator has enough.
+    async fn pauses(&mut self) -> bool {
+        let wait = self.abort.wait_for(|abort| *abort);
+        matches!(timeout(self.policy.look, wait).await, Ok(Ok(_)))
     }
 
     /// Watches one share; the figures at its end, or why it cannot stay.
@@ -349,23 +368,21 @@ impl<T: Target> Engine<'_, T> {
         before: &mut Option<Figures>,
     ) -> Result<Result<Value, Refusal>, Error> {
         let colour = journey.colour;
-        let began = Instant::now();
         let counts = match self.first_counts().await? {
             Ok(counts) => counts,
+            // Who was kept has proven itself: it is better than none, watched or not.
+            Err(_) if journey.is_rollback() => return Ok(Ok(json!({"conclusive": false}))),
             Err(why) => return Ok(Err(format!("at {share} % of the traffic: {why}"))),
         };
+        let began = Instant::now();
         let (tolerance, look) = (self.policy.tolerance.clone(), self.policy.look);
         let mut judge = Judge::new(colour, tolerance, look, counts)
             .against(self.policy.objective.clone())
-            .beside(before.clone());
+            .beside(before.clone())
+            .trusting(journey.is_rollback());
         let mut verdict = Verdict::Inconclusive;
         while began.elapsed() < span {
-            // Either the pause is over or the operator has enough.
-            let enough = matches!(
-                timeout(look, self.abort.wait_for(|abort| *abort)).await,
-                Ok(Ok(_))
-            );
-            if enough {
+            if self.pauses().await {
                 return Ok(Err(ABORTED.to_owned()));
             }
             let probe = match timeout(look.max(PROBE), self.target.probe(colour)).await {
@@ -378,7 +395,7 @@ impl<T: Target> Engine<'_, T> {
             verdict = match self.target.counts().await {
                 Ok(counts) => judge.see(counts, &probe),
                 Err(error @ Error::TakenOver(_)) => return Err(error),
-                Err(error) => judge.miss(&chain(&error)),
+                Err(error) => judge.miss(&chain(&error), &probe),
             };
             let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
             let left = span.saturating_sub(began.elapsed());
@@ -386,6 +403,10 @@ impl<T: Target> Engine<'_, T> {
             if let Verdict::Bad(why) = verdict {
                 return Ok(Err(format!("at {share} % of the traffic: {why}")));
             }
+        }
+        if judge.looks() == 0 && !span.is_zero() && !journey.is_rollback() {
+            let why = "nobody could tell what it answers";
+            return Ok(Err(format!("at {share} % of the traffic: {why}")));
         }
         let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
         if old.timed >= self.policy.tolerance.fewest_requests {
@@ -460,8 +481,12 @@ const ABORTED: &str = "the operator ended it";
 const PROBE: Duration = Duration::from_secs(2);
 
 /// It goes neither on nor back for now; the journal knows where it stands.
-fn stuck(journey: &Journey, error: &Error) -> Error {
-    Error::Stuck(journey.to.name.clone(), chain(error))
+fn stuck(journey: &Journey, error: Error) -> Error {
+    match error {
+        // Somebody else is at it.
+        Error::TakenOver(_) => error,
+        error => Error::Stuck(journey.to.name.clone(), chain(&error)),
+    }
 }
 
 pub(super) fn millis(span: Duration) -> u64 {

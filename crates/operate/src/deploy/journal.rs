@@ -193,6 +193,11 @@ impl Journal {
         operation::tell(&self.dir, id)
     }
 
+    /// The folder that it is in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub const fn current(&self) -> Option<&Journey> {
         self.current.as_ref()
     }
@@ -202,8 +207,6 @@ impl Journal {
     /// # Errors
     /// [`Error::File`]: then the next step must not be begun.
     pub fn keep(&mut self, journey: &Journey) -> Result<(), Error> {
-        // Known in any case, be it only to whoever says how it stands.
-        self.current = Some(journey.clone());
         let path = self.dir.join(CURRENT);
         let text = serde_json::to_vec_pretty(journey).unwrap_or_default();
         let mut file =
@@ -213,7 +216,15 @@ impl Journal {
             .map_err(fault(&path, "written"))?;
         file.persist(&path)
             .map_err(|error| fault(&path, "written")(error.error))?;
+        self.current = Some(journey.clone());
         self.synced(&path)
+    }
+
+    /// How something that is on disk stands by now, where that cannot be written.
+    pub(super) fn knows(&mut self, journey: &Journey) {
+        if self.current.is_some() {
+            self.current = Some(journey.clone());
+        }
     }
 
     /// Moves what ended into the history.
@@ -229,15 +240,11 @@ impl Journal {
             line.push(b'\n');
             operation::append(&path, &line)?;
         }
-        let current = self.dir.join(CURRENT);
-        match fs::remove_file(&current) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(fault(&current, "removed")(error));
-            }
-            _ => {}
-        }
         self.current = None;
-        self.synced(&current)
+        // It has ended now: what stays of it is told from the history to be no news.
+        let current = self.dir.join(CURRENT);
+        let _stays = fs::remove_file(&current).and_then(|()| File::open(&self.dir)?.sync_all());
+        Ok(())
     }
 
     fn synced(&self, path: &Path) -> Result<(), Error> {

@@ -59,6 +59,7 @@ pub struct Judge {
     probes: u32,
     /// What the old release did while it last had traffic.
     before: Option<Figures>,
+    trusts: bool,
 }
 
 impl Judge {
@@ -83,7 +84,14 @@ impl Judge {
             blind: 0,
             probes: 0,
             before: None,
+            trusts: false,
         }
+    }
+
+    /// Of a release that has proven itself: that nobody tells what it does is no reason to leave it.
+    pub const fn trusting(mut self, trusts: bool) -> Self {
+        self.trusts = trusts;
+        self
     }
 
     /// Compares with these figures of the old release while it has too few of its own.
@@ -100,6 +108,10 @@ impl Judge {
 
     /// Takes another look into account.
     pub fn see(&mut self, counts: [Counts; 2], probe: &Probe) -> Verdict {
+        let at = usize::from(self.new == Colour::Green);
+        if let Some(why) = counts.get(at).and_then(|new| new.untold.clone()) {
+            return self.miss(&why, probe);
+        }
         for (kept, fresh) in self.latencies.iter_mut().zip(&counts) {
             kept.take(&fresh.latencies, self.tolerance.fewest_requests);
         }
@@ -112,35 +124,46 @@ impl Judge {
             *sum = sum.zip(fresh.in_progress).map(|(sum, one)| sum + one);
         }
         self.now = counts;
-        match probe {
-            Probe::Answered => {
-                self.probes += 1;
-                self.failed_probes = 0;
-            }
-            Probe::Failed(why) => {
-                self.failed_probes += 1;
-                if self.failed_probes >= self.tolerance.lost {
-                    return Verdict::Bad(format!(
-                        "{} requests of our own in a row failed: {why}",
-                        self.failed_probes
-                    ));
-                }
-            }
-            Probe::Gone(why) => return Verdict::Bad(why.clone()),
+        match self.probed(probe) {
+            Some(bad) => bad,
+            None => self.verdict(),
         }
-        self.verdict()
     }
 
     /// A look at which nobody could tell what was answered. One is no reason to go back, some in a row are.
-    pub fn miss(&mut self, why: &str) -> Verdict {
+    pub fn miss(&mut self, why: &str, probe: &Probe) -> Verdict {
+        if let Some(bad) = self.probed(probe) {
+            return bad;
+        }
         self.blind += 1;
-        if self.blind >= self.tolerance.lost {
+        if self.blind >= self.tolerance.lost && !self.trusts {
             return Verdict::Bad(format!(
                 "it could not be watched {} times in a row: {why}",
                 self.blind
             ));
         }
         Verdict::Inconclusive
+    }
+
+    /// What a request of our own says against it.
+    fn probed(&mut self, probe: &Probe) -> Option<Verdict> {
+        match probe {
+            Probe::Answered => {
+                self.probes += 1;
+                self.failed_probes = 0;
+                None
+            }
+            Probe::Failed(why) => {
+                self.failed_probes += 1;
+                (self.failed_probes >= self.tolerance.lost).then(|| {
+                    Verdict::Bad(format!(
+                        "{} requests of our own in a row failed: {why}",
+                        self.failed_probes
+                    ))
+                })
+            }
+            Probe::Gone(why) => Some(Verdict::Bad(why.clone())),
+        }
     }
 
     fn verdict(&mut self) -> Verdict {
@@ -159,7 +182,10 @@ impl Judge {
         }
         if new.timed < self.tolerance.fewest_requests {
             // A load balancer's log that goes elsewhere.
-            if new.timed == 0 && new.requests >= UNTIMED * self.tolerance.fewest_requests {
+            if !self.trusts
+                && new.timed == 0
+                && new.requests >= UNTIMED * self.tolerance.fewest_requests
+            {
                 return Verdict::Bad(format!(
                     "{} requests came and nobody tells how long they took",
                     new.requests
@@ -189,19 +215,22 @@ impl Judge {
     /// What is wrong if it fails more than the old release did: in the whole step, or lately.
     fn fails(&self, old: &Figures) -> Option<String> {
         let usual = self.lately_of(self.new.other());
+        // What hit both may have left the one's newest seconds and not the other's, who has fewer requests.
         let usual = if usual.requests >= self.tolerance.fewest_requests {
-            usual.error_rate()
+            usual.error_rate().max(old.error_rate())
         } else {
             old.error_rate()
         };
-        let spans = [
-            (self.answers(self.new), old.error_rate()),
-            (self.lately_of(self.new), usual),
-        ];
-        let (new, old) = spans.into_iter().find(|(new, old)| {
-            new.errors >= self.tolerance.fewest_errors
-                && new.error_rate() - old > self.tolerance.errors
-        })?;
+        let (whole, lately) = (self.answers(self.new), self.lately_of(self.new));
+        let is_worse = whole.errors >= self.tolerance.fewest_errors
+            && whole.error_rate() - old.error_rate() > self.tolerance.errors;
+        let (new, old) = if is_worse {
+            (whole, old.error_rate())
+        } else if self.are_many(lately, usual + self.tolerance.errors) {
+            (lately, usual)
+        } else {
+            return None;
+        };
         Some(format!(
             "{} of {} requests failed ({:.2} %), {:.2} % at the old release",
             new.errors,
@@ -211,17 +240,27 @@ impl Judge {
         ))
     }
 
+    /// Whether so many of the newest requests do not fail by chance where that rate is allowed: there are many times ten seconds
+    /// in a deploy, and a few errors in one of them mean nothing. Three standard deviations of their count (Poisson).
+    fn are_many(&self, lately: Answers, allowed: f64) -> bool {
+        let expected = allowed * lately.requests as f64;
+        lately.errors >= self.tolerance.fewest_errors
+            && lately.errors as f64 > expected + 3.0 * expected.max(1.0).sqrt()
+    }
+
     /// What is wrong by the objective, if it is: errors at once, slowness and saturation after some looks in a row.
     fn is_away(&mut self, new: &Figures) -> Option<String> {
         let objective = self.objective.as_ref()?;
-        for answers in [self.answers(self.new), self.lately_of(self.new)] {
+        let allowed = objective.errors * objective.burn;
+        let (whole, lately) = (self.answers(self.new), self.lately_of(self.new));
+        let burns = whole.errors >= self.tolerance.fewest_errors && whole.error_rate() > allowed;
+        if burns || self.are_many(lately, allowed) {
+            let answers = if burns { whole } else { lately };
             let burn = answers.error_rate() / objective.errors;
-            if answers.errors >= self.tolerance.fewest_errors && burn > objective.burn {
-                return Some(format!(
-                    "{} of {} requests failed: the error budget is spent {burn:.0} times as fast as it lasts, {} is allowed",
-                    answers.errors, answers.requests, objective.burn
-                ));
-            }
+            return Some(format!(
+                "{} of {} requests failed: the error budget is spent {burn:.0} times as fast as it lasts, {} is allowed",
+                answers.errors, answers.requests, objective.burn
+            ));
         }
         let slow = new.timed >= self.tolerance.fewest_requests
             && u128::from(new.p95) > objective.latency.as_millis();
@@ -304,6 +343,11 @@ impl Judge {
             timed: latencies.map_or(0, |latencies| latencies.seen),
             p95: latencies.map_or(0, Latencies::p95),
         }
+    }
+
+    /// Looks that told something.
+    pub const fn looks(&self) -> u32 {
+        self.looks
     }
 
     /// Own requests that were answered in this step.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -102,7 +103,7 @@ pub fn check(
         ),
         Ok(Some(report)) => match unlinted(report) {
             missing if missing.is_empty() => {
-                match unfit(report, pending.as_deref().unwrap_or_default(), standing) {
+                match unfit(release, report, pending.as_deref(), standing, demanded) {
                     Ok(words) => (true, format!("linted: {words}")),
                     Err(why) => (false, why),
                 }
@@ -124,45 +125,60 @@ pub fn check(
     }
 }
 
-/// Whether something that is to come takes away what the running release still uses, or may use for all that is known.
+/// Whether something that is to come takes away what the running release still uses; where nobody knows what it uses, that
+/// counts if it was asked for.
 fn unfit(
+    release: &Release,
     report: &Report,
-    pending: &[String],
+    pending: Option<&[String]>,
     standing: &[Standing; 2],
+    demanded: bool,
 ) -> Result<&'static str, String> {
     let needs: Vec<(&String, u32)> = pending
+        .unwrap_or_default()
         .iter()
         .filter_map(|name| Some((name, *report.needs.get(name)?)))
         .collect();
     if needs.is_empty() {
         return Ok("all only expand");
     }
-    let newest = of_live(standing).and_then(|live| live.newest());
+    if Standing::live(standing).is_none() {
+        return Ok("nothing runs that could use what is taken away");
+    }
+    // In a folder that was filled anew, the report is not of what runs.
+    let live = of_live(standing).filter(|(dir, _)| *dir != release.dir);
+    let Some(newest) = live.and_then(|(_, report)| report.newest()) else {
+        let why = "what the running release uses is not known here: its folder has no report, or is filled anew";
+        return if demanded {
+            Err(why.to_owned())
+        } else {
+            Ok(why)
+        };
+    };
     let unfit: Vec<String> = needs
         .iter()
-        .filter(|(_, needs)| newest.is_none_or(|newest| newest < *needs))
+        .filter(|(_, needs)| newest < *needs)
         .map(|(name, needs)| format!("{name} takes away what a release without {needs:04} uses"))
         .collect();
-    if unfit.is_empty() || Standing::live(standing).is_none() {
+    if unfit.is_empty() {
         return Ok("nothing that runs uses what is taken away");
     }
-    let running = match newest {
-        Some(newest) => format!("the running one knows {newest:04} at most"),
-        None => format!("the running one has no `{LINT}` that tells what it knows"),
-    };
-    let way = "bring in a release in between first";
-    Err(format!("{}; {running}: {way}", unfit.join(", ")))
+    Err(format!(
+        "{}; the running one knows {newest:04} at most: bring in a release in between first",
+        unfit.join(", ")
+    ))
 }
 
-/// The report of the release that runs.
-fn of_live(standing: &[Standing; 2]) -> Option<Report> {
+/// The report of the release that runs, and the folder it is in.
+fn of_live(standing: &[Standing; 2]) -> Option<(PathBuf, Report)> {
     let dir = Standing::live(standing)?.release.clone()?;
-    let live = Release::open(std::path::Path::new(&dir), None).ok()?;
-    Report::of(&live).ok().flatten()
+    let live = Release::open(Path::new(&dir), None).ok()?;
+    let report = Report::of(&live).ok().flatten()?;
+    Some((live.dir, report))
 }
 
 fn unknown_to_live(report: &Report, standing: &[Standing; 2]) -> Vec<String> {
-    let known = of_live(standing).map(|report| report.migrations);
+    let known = of_live(standing).map(|(_, report)| report.migrations);
     let known = known.unwrap_or_default();
     let names = report.migrations.iter();
     names
@@ -206,12 +222,7 @@ mod tests {
 
     #[test]
     fn each_way_in_which_it_can_fail() {
-        let none = [Colour::Blue, Colour::Green].map(|colour| Standing {
-            colour,
-            release: None,
-            share: 0,
-            is_up: false,
-        });
+        let none = none();
         let names = |names: &[&str]| Ok(Some(names.iter().map(|&name| name.to_owned()).collect()));
         let good = r#"{"migrations": ["0001_a", "0002_b"], "faults": []}"#;
         let bad = r#"{"migrations": ["0001_a"], "faults": ["0001_a, line 3: BanDropTable"]}"#;
@@ -271,6 +282,15 @@ mod tests {
             assert_eq!(check.holds, holds, "{said}: {}", check.said);
             assert!(check.said.contains(said), "{said}: {}", check.said);
         }
+    }
+
+    fn none() -> [Standing; 2] {
+        [Colour::Blue, Colour::Green].map(|colour| Standing {
+            colour,
+            release: None,
+            share: 0,
+            is_up: false,
+        })
     }
 
     /// A release that runs, whose newest migration is this one; `None` without a report.
@@ -336,5 +356,13 @@ mod tests {
                 assert!(check.said.contains(said), "{said}: {}", check.said);
             }
         }
+        // Nobody knows what it uses.
+        let (_live, standing) = running(None);
+        for demanded in [true, false] {
+            let check = check(&next, &standing, pending(&coming), demanded);
+            assert_eq!(check.holds, !demanded, "{}", check.said);
+            assert!(check.said.contains("is not known here"), "{}", check.said);
+        }
+        assert!(check(&next, &none(), pending(&coming), true).holds);
     }
 }

@@ -106,6 +106,8 @@ pub struct Counts {
     pub latencies: Vec<u32>,
     /// Requests in progress, where somebody counts them.
     pub in_progress: Option<u64>,
+    /// Why nobody tells what it does just now: nothing above is news then.
+    pub untold: Option<String>,
 }
 
 /// Where a release is brought to.

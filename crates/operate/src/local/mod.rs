@@ -41,7 +41,7 @@ pub struct Host {
     haproxy: Haproxy,
     log: Option<Log>,
     http: reqwest::Client,
-    /// How often each colour had been started again when it was first looked at.
+    /// How often each colour had been started again when it was first seen to serve.
     restarts: [Option<u64>; 2],
 }
 
@@ -102,15 +102,16 @@ impl Host {
         Ok(())
     }
 
-    /// Whether somebody started it again since it was first looked at: it answers, and loses what it was doing each time.
-    async fn is_looping(&mut self, colour: Colour) -> Result<bool, Error> {
-        let (Some(now), Some(first)) = (
-            self.runner.restarts(colour).await?,
+    /// Whether somebody started it again since it was first seen to serve: it loses what it does each time. What happened before is
+    /// forgiven, and where nobody can tell, nothing is said.
+    async fn is_looping(&mut self, colour: Colour) -> bool {
+        let (Ok(Some(now)), Some(first)) = (
+            self.runner.restarts(colour).await,
             self.restarts.get_mut(usize::from(colour == Colour::Green)),
         ) else {
-            return Ok(false);
+            return false;
         };
-        Ok(now > *first.get_or_insert(now))
+        now > *first.get_or_insert(now)
     }
 
     async fn await_up(&self, colour: Colour) -> Result<(), Error> {
@@ -176,29 +177,25 @@ impl Target for Host {
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
+        if let Some(first) = self.restarts.get_mut(usize::from(colour == Colour::Green)) {
+            *first = None;
+        }
         if self.runner.runs(colour, release).await? {
             return Ok(());
         }
         if self.runner.find(colour).await?.is_some() {
             self.stop(colour, Duration::ZERO).await?;
         }
-        self.runner.start(colour, release).await?;
-        // Made anew, it was never started again.
-        if let Some(first) = self.restarts.get_mut(usize::from(colour == Colour::Green)) {
-            *first = Some(0);
-        }
-        Ok(())
+        self.runner.start(colour, release).await
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
-        if self.is_looping(colour).await? {
-            let ended = self.runner.ended(colour);
-            return Ok(Readiness::Gone(format!(
-                "it was started again by itself: {ended}"
-            )));
-        }
         let base = format!("http://{}", self.address(colour));
         match smoke::get(&self.http, &base, "/health/ready").await {
+            Ok((200, _)) if self.is_looping(colour).await => Ok(Readiness::Gone(format!(
+                "it was started again by itself: {}",
+                self.runner.ended(colour)
+            ))),
             Ok((200, _)) => Ok(Readiness::Ready),
             answer => {
                 if self.runner.find(colour).await?.is_none() {
@@ -247,6 +244,7 @@ impl Target for Host {
                 errors: server.errors,
                 latencies,
                 in_progress: Some(server.in_progress),
+                untold: None,
             });
         Ok([
             counts.next().unwrap_or_default(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::killed::{steps, under_way};
 use super::site::Site;
 use crate::world::until;
 
@@ -201,10 +202,11 @@ async fn what_the_engine_cannot_run_is_taken_back_and_said_whole_machine() {
         deploy.output().unwrap()
     });
     let count = composed.0.at("containers/security-hub-green/restarts");
-    until("the container", || async {
-        std::fs::write(&count, "1").ok()
+    until("the new release", || async {
+        steps(&under_way(&composed.0)?).filter(|done| *done >= 4)
     })
     .await;
+    std::fs::write(&count, "1").unwrap();
     let output = deploy.await.unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");

@@ -250,7 +250,6 @@ impl Deploy {
         }
         let state = site.target.state().to_owned();
         let mut journal = Journal::open(&state)?;
-        let abort = aborts()?;
         // What is found holds for as long as nobody else deploys.
         let taken = site.hold(&self.hold, output).await?;
         // From here on whatever fails lets others go on.
@@ -262,6 +261,8 @@ impl Deploy {
             }
         };
         checks.extend(taken);
+        // Until here nothing was begun, and a signal just ends it.
+        let abort = aborts()?;
         let (begun, outcome) = match site.begin(&mut journal, &release, output).await {
             Ok(begun) => {
                 let mut engine = site.engine(&mut journal, abort, checks);
@@ -389,8 +390,11 @@ impl Migrate {
             return Ok(Exit::No);
         };
         let log = OperationLog::open(site.target.state())?;
-        log.keep(&record)?;
-        told(client, log.untold()?, |id| log.tell(id), output).await?;
+        // What was done is done, whether or not it can be written down.
+        match log.keep(&record) {
+            Ok(()) => tell(client, &journal, output).await?,
+            Err(error) => output.note(&hub_base::chain(&error)),
+        }
         let said = done?;
         if output.json {
             output.document(&json!({"release": release.name(), "said": said}))?;
@@ -442,8 +446,11 @@ fn refused(output: &Output, checks: &[Check]) -> Result<Exit, Failure> {
 
 /// Tells the hub's ledger what ended.
 async fn tell(client: &Client, journal: &Journal, output: &Output) -> Result<(), Failure> {
-    let untold = journal.untold()?;
-    let records = untold.into_iter().filter_map(Record::of).collect();
+    let journeys = journal.untold()?.into_iter().filter_map(Record::of);
+    // Migrations by themselves, which are told of in the same folder.
+    let mut records = OperationLog::open(journal.dir())?.untold()?;
+    records.extend(journeys);
+    records.sort_by_key(|record| record.began);
     told(client, records, |id| journal.tell(id), output).await
 }
 

@@ -82,6 +82,14 @@ impl Window {
     }
 
     pub(super) fn take(&mut self, now: Answers, enough: u64) {
+        // Whoever counts began anew.
+        if self
+            .marks
+            .back()
+            .is_some_and(|last| last.requests > now.requests)
+        {
+            self.marks.clear();
+        }
         self.marks.push_back(now);
         while self.marks.len() > self.looks + 1
             && let Some(later) = self.marks.get(1)

@@ -19,6 +19,7 @@ fn counts(requests: u64, errors: u64, latency: u32, timed: usize) -> Counts {
         errors,
         latencies: vec![latency; timed],
         in_progress: Some(0),
+        untold: None,
     }
 }
 
@@ -161,6 +162,80 @@ fn saturation_with_all_of_the_traffic_is_judged_beside_the_old_release_as_it_was
     assert_eq!(alone(None), Verdict::Good, "with nothing to compare");
 }
 
+#[test]
+fn what_nobody_tells_of_is_lost_contact_unless_it_is_the_old_release_or_one_that_was_kept() {
+    let untold = || Counts {
+        untold: Some("no pod tells".to_owned()),
+        ..Counts::default()
+    };
+    let told = || counts(100, 0, 10, 100);
+    let last = |judge: &mut Judge, both: fn() -> [Counts; 2]| {
+        let looks = (0..5).map(|_| judge.see(both(), &Probe::Answered));
+        looks.last().unwrap()
+    };
+    let (mut new, mut old, mut kept) = (judge(), judge(), judge().trusting(true));
+    let both: [fn() -> [Counts; 2]; 2] = [
+        || {
+            [
+                counts(100, 0, 10, 100),
+                Counts {
+                    untold: Some("no pod tells".to_owned()),
+                    ..Counts::default()
+                },
+            ]
+        },
+        || {
+            [
+                Counts {
+                    untold: Some("no pod tells".to_owned()),
+                    ..Counts::default()
+                },
+                counts(100, 0, 10, 100),
+            ]
+        },
+    ];
+    match last(&mut new, both[0]) {
+        Verdict::Bad(said) => assert!(said.contains("no pod tells"), "{said}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(last(&mut old, both[1]), Verdict::Good);
+    assert_eq!(last(&mut kept, both[0]), Verdict::Inconclusive);
+    // What its own requests find counts all the same.
+    let gone = Probe::Gone("its process ended".to_owned());
+    let verdict = judge().see([told(), untold()], &gone);
+    assert_eq!(verdict, Verdict::Bad("its process ended".to_owned()));
+}
+
+/// 40 requests a second, 2 of them at the new release; both fail alike for two seconds.
+#[test]
+fn what_hits_both_is_nobodys_fault_however_few_come_to_one() {
+    let mut judge = judge();
+    for look in 1..=200u64 {
+        let struck = look.clamp(10, 14) - 10;
+        let old = counts(19 * look, 8 * struck, 10, 19);
+        let new = counts(look, struck, 10, 1);
+        let verdict = judge.see([old, new], &Probe::Answered);
+        assert!(!matches!(verdict, Verdict::Bad(_)), "{look}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_few_errors_in_ten_seconds_of_little_traffic_are_chance() {
+    let mut judge = judge();
+    // 10 requests a second, 0.5 % of them fail here and there, three of them close together.
+    for look in 1..=1200u64 {
+        let errors = look / 40 + 3 * u64::from(look > 600);
+        let verdict = judge.see(
+            [
+                counts(5 * look, look / 40, 10, 5),
+                counts(5 * look, errors, 10, 5),
+            ],
+            &Probe::Answered,
+        );
+        assert!(!matches!(verdict, Verdict::Bad(_)), "{look}: {verdict:?}");
+    }
+}
+
 /// At 500 requests a second with all of the traffic: when it was decided, in looks after it began to fail.
 fn decided(good: u64, failing: u64, objective: Option<Objective>, before: f64) -> Option<u64> {
     let before = Figures {
@@ -202,13 +277,16 @@ fn looks_at_which_nobody_can_tell_are_lost_contact_only_in_a_row() {
     let mut judge = judge();
     for _ in 0..5 {
         for _ in 1..Tolerance::default().lost {
-            assert_eq!(judge.miss("no answer"), Verdict::Inconclusive);
+            assert_eq!(
+                judge.miss("no answer", &Probe::Answered),
+                Verdict::Inconclusive
+            );
         }
         judge.see(nothing(), &Probe::Answered);
     }
-    judge.miss("no answer");
-    judge.miss("no answer");
-    match judge.miss("no answer") {
+    judge.miss("no answer", &Probe::Answered);
+    judge.miss("no answer", &Probe::Answered);
+    match judge.miss("no answer", &Probe::Answered) {
         Verdict::Bad(said) => assert!(said.contains("3 times in a row: no answer"), "{said}"),
         other => panic!("{other:?}"),
     }
