@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks infrastructure/kubernetes: every overlay rendered, against the schemas of the three newest Kubernetes releases and of
-# the custom kinds, policy checks, alert rules with their tests, and our own rules over the rendered objects (Rust).
+# the custom kinds, policy checks, the first migration in a new database, alert rules with their tests, and our own rules over the
+# rendered objects (Rust).
 # `scripts/verify/kubernetes.sh --no-cargo` leaves the last out.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -104,6 +105,9 @@ for place in development staging production; do
     if "$schema" --quiet --schemafile "$here/schemas/$kind.json" "$work/planted.yaml" >/dev/null 2>&1; then fault "the schema of $kind sees no planted field"; fi
   done
 done
+
+# The roles that a new database is given suffice for the first deploy's migrations.
+scripts/verify/first_migration.sh "${schema%/*}/python" || fault "the first migration"
 
 # Alerts: form, and when they fire and when not.
 promtool check rules "$here"/monitoring/prometheus/*.rules.yml || fault "rules"

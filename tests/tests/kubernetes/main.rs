@@ -6,6 +6,7 @@
 )]
 
 mod cluster;
+mod database;
 mod faults;
 mod guard;
 mod network;
@@ -42,7 +43,7 @@ const RULES: &[Rule] = &[
     ("guard: secrets", guard::secrets),
     ("guard: rbac", guard::rbac),
     ("guard: deployer", guard::deployer),
-    ("guard: database", guard::database),
+    ("guard: database", database::one_of_the_two),
     ("guard: admission", guard::admission),
     ("network: closed", network::closed_by_default),
     ("network: covered", network::every_pod_is_covered),
