@@ -424,21 +424,28 @@ fn every_rule_is_shown_a_fault() {
     }
 }
 
-/// Both scripts that pin images write what the registry says (a stand-in), and take nothing that is no digest.
+/// Both scripts that pin images write what the registry says (a stand-in), wherever a digest stands, and take nothing that is no digest.
 #[test]
 fn images_are_pinned_by_what_the_registry_says() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = tempfile::tempdir().unwrap();
     let at = |path: &str| place.path().join(path);
     std::fs::create_dir_all(at("components/images")).unwrap();
-    let file = "components/images/kustomization.yaml";
+    std::fs::create_dir_all(at("platform/values")).unwrap();
+    let kubernetes = [
+        "components/images/kustomization.yaml",
+        "platform/values/barman-cloud.yaml",
+        "platform/values/cloudnative-pg.yaml",
+    ];
     for (from, to) in [
         ("images.env", "images.env"),
         ("pin-images.sh", "docker.sh"),
         ("../kubernetes/pin-images.sh", "kubernetes.sh"),
-        (&format!("../kubernetes/{file}"), file),
     ] {
         std::fs::copy(folder().join(from), at(to)).unwrap();
+    }
+    for file in kubernetes {
+        std::fs::copy(folder().join("../kubernetes").join(file), at(file)).unwrap();
     }
     let registry = |digest: &str| {
         let script = format!("#!/bin/sh\nprintf 'sha256:{digest}\\n'\n");
@@ -457,18 +464,27 @@ fn images_are_pinned_by_what_the_registry_says() {
         run.unwrap().status.success()
     };
     let digest = "ab".repeat(32);
-    for (script, written, images) in [("docker.sh", "images.env", 8), ("kubernetes.sh", file, 8)] {
+    for (script, files) in [
+        ("docker.sh", &["images.env"][..]),
+        ("kubernetes.sh", &kubernetes[..]),
+    ] {
+        let written = || {
+            files
+                .iter()
+                .map(|file| std::fs::read_to_string(at(file)).unwrap())
+        };
+        let pinned = |text: &str| text.matches("sha256:").count();
+        let before: Vec<usize> = written().map(|text| pinned(&text)).collect();
         registry(&digest);
         assert!(pin(script), "{script}");
-        let now = std::fs::read_to_string(at(written)).unwrap();
-        assert_eq!(
-            now.matches(&format!("sha256:{digest}")).count(),
-            images,
-            "{now}"
-        );
+        let now: Vec<String> = written().collect();
+        for (text, before) in now.iter().zip(before) {
+            let all = text.matches(&format!("sha256:{digest}")).count();
+            assert!(all == before && all == pinned(text) && all > 0, "{text}");
+        }
         registry("none");
         assert!(!pin(script), "{script} takes what is no digest");
-        assert_eq!(std::fs::read_to_string(at(written)).unwrap(), now);
+        assert_eq!(written().collect::<Vec<_>>(), now);
     }
 }
 

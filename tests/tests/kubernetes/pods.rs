@@ -181,7 +181,7 @@ pub(crate) fn tokens(objects: &[Object]) -> Vec<String> {
     faults
 }
 
-fn by_digest(image: &str) -> bool {
+pub(crate) fn by_digest(image: &str) -> bool {
     image.split_once("@sha256:").is_some_and(|(name, digest)| {
         !name.is_empty()
             && !name.ends_with(":latest")
