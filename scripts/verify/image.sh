@@ -80,23 +80,39 @@ for name in security-hub hubctl; do
   [ "$(label created)" = "$(date -u -d "@$(git log -1 --format=%ct "$revision")" +%Y-%m-%dT%H:%M:%SZ)" ] ||
     fail "$name: it was not made at its commit's time"
 done
-container=$(buildah from --pull-never "$image")
-root=$(buildah mount "$container")
-(cd "$root" && find . -type f | sort) >"$work/files"
-grep -E '/(sh|bash|busybox|dash|apt|dpkg)$' "$work/files" && fail 'there is a shell or a package manager in it'
-file=$root/usr/share/sbom/security-hub.cdx.json
-components=$(python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["bomFormat"]=="CycloneDX"; print(len(d["components"]))' "$file")
-printf '%s files, no shell, SBOM of %s components\n' "$(wc -l <"$work/files")" "$components"
-[ "$components" -gt 100 ] || fail 'its SBOM names next to nothing'
-case $(file -b "$root/usr/local/bin/security-hub" 2>/dev/null || ldd "$root/usr/local/bin/security-hub" 2>&1 || true) in
-  *'statically linked'* | *'static-pie'* | *'not a dynamic'*) ;;
-  *) fail 'the server is not static' ;;
+look() { # name: who it runs as, what it starts, how it is asked; and that it is a static binary without anything else to start
+  local name=$1 container root components
+  said() { podman image inspect --format "$1" "localhost/$name:$tag"; }
+  [ "$(said '{{.Config.User}}')" = 65532:65532 ] || fail "$name runs as '$(said '{{.Config.User}}')'"
+  [ "$(said '{{json .Config.Entrypoint}}')" = "[\"/usr/local/bin/$name\"]" ] || fail "$name starts $(said '{{json .Config.Entrypoint}}')"
+  container=$(buildah from --pull-never "localhost/$name:$tag")
+  root=$(buildah mount "$container")
+  (cd "$root" && find . -type f | sort) >"$work/files"
+  if grep -E '/(sh|bash|busybox|dash|apt|dpkg)$' "$work/files"; then fail "there is a shell or a package manager in $name"; fi
+  components=$(python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["bomFormat"]=="CycloneDX"; print(len(d["components"]))' \
+    "$root/usr/share/sbom/security-hub.cdx.json")
+  printf '%-13s %s files, no shell, SBOM of %s components\n' "$name" "$(wc -l <"$work/files")" "$components"
+  [ "$components" -gt 100 ] || fail "$name: its SBOM names next to nothing"
+  case $(file -b "$root/usr/local/bin/$name" 2>/dev/null || ldd "$root/usr/local/bin/$name" 2>&1 || true) in
+    *'statically linked'* | *'static-pie'* | *'not a dynamic'*) ;;
+    *) fail "$name is not static" ;;
+  esac
+  [ "$(stat -c '%u:%g %a' "$root/var/lib/security-hub")" = '65532:65532 700' ] || fail "$name: its data folder is not its user's"
+  mkdir -p "$work/bin"
+  cp "$root/usr/share/sbom/security-hub.cdx.json" "$work/sbom-$name.json"
+  cp "$root/usr/local/bin/$name" "$work/bin/"
+  buildah umount "$container" >/dev/null
+  buildah rm "$container" >/dev/null
+}
+look security-hub
+look hubctl
+case $(podman image inspect --format '{{json .HealthCheck}}' "$image") in
+  *'"/usr/local/bin/security-hub","health"'*) ;;
+  *) fail 'the server does not say how it is asked for its health' ;;
 esac
-mkdir "$work/bin"
-cp "$file" "$work/sbom.cdx.json"
-cp "$root/usr/local/bin/security-hub" "$work/bin/"
-buildah umount "$container" >/dev/null
-buildah rm "$container" >/dev/null
+# One list of materials in both.
+cmp "$work/sbom-security-hub.json" "$work/sbom-hubctl.json" || fail 'the two images name other materials'
+mv "$work/sbom-security-hub.json" "$work/sbom.cdx.json"
 
 step 'the production compose file, in the way that this machine allows'
 scripts/image/host-builder.sh

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+#[path = "compose/images.rs"]
+mod images;
+
 const FILE: &str = "docker-compose.production.yml";
 
 fn folder() -> PathBuf {
@@ -421,70 +424,6 @@ fn every_rule_is_shown_a_fault() {
     for (rule, _) in RULES {
         let shown = faults.iter().any(|(name, ..)| name == rule);
         assert!(shown, "{rule} is shown no fault");
-    }
-}
-
-/// Both scripts that pin images write what the registry says (a stand-in), wherever a digest stands, and take nothing that is no digest.
-#[test]
-fn images_are_pinned_by_what_the_registry_says() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let place = tempfile::tempdir().unwrap();
-    let at = |path: &str| place.path().join(path);
-    std::fs::create_dir_all(at("components/images")).unwrap();
-    std::fs::create_dir_all(at("platform/values")).unwrap();
-    let kubernetes = [
-        "components/images/kustomization.yaml",
-        "platform/values/barman-cloud.yaml",
-        "platform/values/cloudnative-pg.yaml",
-    ];
-    for (from, to) in [
-        ("images.env", "images.env"),
-        ("pin-images.sh", "docker.sh"),
-        ("../kubernetes/pin-images.sh", "kubernetes.sh"),
-    ] {
-        std::fs::copy(folder().join(from), at(to)).unwrap();
-    }
-    for file in kubernetes {
-        std::fs::copy(folder().join("../kubernetes").join(file), at(file)).unwrap();
-    }
-    let registry = |digest: &str| {
-        let script = format!("#!/bin/sh\nprintf 'sha256:{digest}\\n'\n");
-        std::fs::write(at("skopeo"), script).unwrap();
-        std::fs::set_permissions(at("skopeo"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    let pin = |script: &str| {
-        let path = format!(
-            "{}:{}",
-            place.path().display(),
-            std::env::var("PATH").unwrap()
-        );
-        let run = std::process::Command::new(at(script))
-            .env("PATH", path)
-            .output();
-        run.unwrap().status.success()
-    };
-    let digest = "ab".repeat(32);
-    for (script, files) in [
-        ("docker.sh", &["images.env"][..]),
-        ("kubernetes.sh", &kubernetes[..]),
-    ] {
-        let written = || {
-            files
-                .iter()
-                .map(|file| std::fs::read_to_string(at(file)).unwrap())
-        };
-        let pinned = |text: &str| text.matches("sha256:").count();
-        let before: Vec<usize> = written().map(|text| pinned(&text)).collect();
-        registry(&digest);
-        assert!(pin(script), "{script}");
-        let now: Vec<String> = written().collect();
-        for (text, before) in now.iter().zip(before) {
-            let all = text.matches(&format!("sha256:{digest}")).count();
-            assert!(all == before && all == pinned(text) && all > 0, "{text}");
-        }
-        registry("none");
-        assert!(!pin(script), "{script} takes what is no digest");
-        assert_eq!(written().collect::<Vec<_>>(), now);
     }
 }
 
