@@ -7,6 +7,7 @@
 
 mod cluster;
 mod database;
+mod edge;
 mod faults;
 mod guard;
 mod network;
@@ -51,6 +52,8 @@ const RULES: &[Rule] = &[
     ("network: outside", network::outside_is_not_inside),
     ("network: deployer", network::deployer_reaches),
     ("guard: runner", guard::runner),
+    ("edge: load balancer", edge::load_balancer),
+    ("edge: firewall", edge::firewall),
 ];
 
 #[test]
