@@ -23,6 +23,7 @@ validate=$(pip_tool kubernetes-validate 1.37.0)/kubernetes-validate
 schema=$(pip_tool check-jsonschema 0.39.0)/check-jsonschema
 policy=$(pip_tool checkov 3.3.30)/checkov
 lint=$(pip_tool yamllint 1.38.0)/yamllint
+cel=$(pip_tool cel-python 0.5.0 ruamel.yaml==0.18.15)/python
 
 # The programs of Prometheus: installed, or unpacked from Debian's packages into the tools' folder.
 monitoring=$tools_root/prometheus
@@ -91,6 +92,11 @@ for overlay in development staging production "${variants[@]##*/}"; do
   "$policy" --skip-download --framework kubernetes --file "$work/$name.yaml" --compact --quiet || fault "$name: a policy check failed"
   printf 'kubernetes: %s: %d built-in objects against %s, %d custom kinds\n' "$name" "${#builtin[@]}" "${releases[*]}" "${#custom[@]}"
   unset custom
+done
+
+# The admission policies' expressions, evaluated: a deploy passes, whatever else the deployer's rights allow does not.
+for name in development staging production; do
+  "$cel" -B scripts/verify/admission.py "$work/$name.yaml" || fault "$name: the admission policies"
 done
 
 # Nodes that come by themselves, in each place; and a field that does not exist would be seen.

@@ -255,5 +255,44 @@ pub(crate) fn admission(objects: &[Object]) -> Vec<String> {
     if of_kind(objects, "ValidatingAdmissionPolicy").count() < 3 {
         faults.push("policies are missing".to_owned());
     }
+    faults.extend(what_a_deploy_may_not_change(objects));
     faults
+}
+
+/// What a pod starts, mounts, reads and reaches is compared with what it was. (The expressions are run by scripts/verify/admission.py.)
+fn what_a_deploy_may_not_change(objects: &[Object]) -> Vec<String> {
+    let said: String = of_kind(objects, "ValidatingAdmissionPolicy")
+        .filter(|policy| name(policy) == "security-hub-deployer")
+        .flat_map(|policy| list(policy, "/spec/validations"))
+        .map(|one| text(one, "/expression"))
+        .collect();
+    let pod = [
+        "serviceAccountName",
+        "automountServiceAccountToken",
+        "volumes",
+        "hostNetwork",
+        "hostAliases",
+        "imagePullSecrets",
+    ];
+    let container = [
+        "command",
+        "args",
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "lifecycle",
+    ];
+    let fields = pod.iter().map(|field| ("pod", "before", field));
+    let fields = fields.chain(container.iter().map(|field| ("container", "was", field)));
+    fields
+        .map(|(now, before, field)| {
+            format!("variables.{now}.?{field} == variables.{before}.?{field}")
+        })
+        .filter(|wanted| {
+            !said
+                .split("&& ")
+                .any(|part| part.trim_end_matches([' ', ')']) == wanted)
+        })
+        .map(|wanted| format!("a deploy may change it: {wanted}"))
+        .collect()
 }
