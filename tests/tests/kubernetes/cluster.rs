@@ -384,9 +384,11 @@ pub(crate) fn quota(objects: &[Object]) -> Vec<String> {
                 let pods = most
                     .or_else(|| number(workload.object, "/spec/replicas"))
                     .unwrap_or(1);
+                let proxy = workload.has_proxy(objects).then_some(());
                 let one: i128 = workload
                     .containers()
                     .filter_map(|container| quantity(&container["resources"][kind][resource]))
+                    .chain(proxy.and_then(|()| workload.proxy(kind, resource)))
                     .sum();
                 needed += one * i128::from(pods);
             }

@@ -10,6 +10,7 @@ mod database;
 mod edge;
 mod faults;
 mod guard;
+mod mesh;
 mod network;
 mod objects;
 mod platform;
@@ -54,6 +55,7 @@ const RULES: &[Rule] = &[
     ("guard: runner", guard::runner),
     ("edge: load balancer", edge::load_balancer),
     ("edge: firewall", edge::firewall),
+    ("mesh", mesh::strict),
 ];
 
 #[test]
