@@ -16,7 +16,17 @@ fn faults() -> BTreeMap<String, Vec<Fault>> {
 }
 
 /// What the rules that read whole files out of ConfigMaps must notice: (rule, what stands there, what is put in its place).
-const IN_FILES: [(&str, &str, &str); 7] = [
+const IN_FILES: [(&str, &str, &str); 9] = [
+    (
+        "watchers",
+        "__replica__: ${POD_NAME}",
+        "replica: ${POD_NAME}",
+    ),
+    (
+        "watchers",
+        "{regex: __replica__, action: labeldrop}",
+        "{regex: replica, action: labeldrop}",
+    ),
     (
         "edge: firewall",
         "SecRuleEngine On",

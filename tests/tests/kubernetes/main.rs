@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     ("settings", references::settings_are_the_servers),
     ("alerts", references::alerts_lead_somewhere),
     ("boards", references::boards_show_what_exists),
+    ("watchers", references::watchers_are_told_apart),
     ("cluster: selectors", cluster::selectors),
     ("cluster: disruption", cluster::disruption),
     ("cluster: autoscaling", cluster::autoscaling),
