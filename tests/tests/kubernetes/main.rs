@@ -43,6 +43,7 @@ const RULES: &[Rule] = &[
     ("cluster: traffic", cluster::traffic),
     ("cluster: namespaces", cluster::namespaces),
     ("cluster: quota", cluster::quota),
+    ("cluster: storage", cluster::storage),
     ("guard: secrets", guard::secrets),
     ("guard: rbac", guard::rbac),
     ("guard: deployer", guard::deployer),
