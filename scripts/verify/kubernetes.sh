@@ -115,6 +115,9 @@ done
 # The roles that a new database is given suffice for the first deploy's migrations.
 scripts/verify/first_migration.sh "${schema%/*}/python" || fault "the first migration"
 
+# Redis' nodes become a cluster, and find each other again.
+scripts/verify/redis_join.sh || fault "redis-join"
+
 # Alerts: form, and when they fire and when not.
 promtool check rules "$here"/monitoring/prometheus/*.rules.yml || fault "rules"
 (cd "$here/monitoring/tests" && promtool test rules ./*.test.yml) || fault "a rule's test failed"

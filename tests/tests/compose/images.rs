@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::{folder, read};
 
 /// What a Dockerfile takes from its context (`COPY` and not from another stage).
@@ -90,6 +92,45 @@ fn a_deploys_verbs_install_nothing() {
         .collect();
     assert!(gh >= vec![2, 68, 0], "gh {gh:?} has no --source-digest");
     assert!(image.contains("chmod -R a+rX /home/runner"));
+}
+
+/// A release is tried on one host and runs in a cluster: what stands beside it is the same there, PostgreSQL by its major version.
+#[test]
+fn what_runs_in_both_places_is_the_same_version() {
+    let cluster: Value =
+        serde_yaml_ng::from_str(&read("../kubernetes/components/images/kustomization.yaml"))
+            .unwrap();
+    let host = read("images.env");
+    let images = cluster["images"].as_array().unwrap();
+    let mut compared = 0;
+    for (variable, called) in [
+        ("POSTGRES", "cloudnative-pg/postgresql"),
+        ("REDIS", "library/redis"),
+        ("PROMETHEUS", "prometheus/prometheus"),
+        ("ALERTMANAGER", "prometheus/alertmanager"),
+        ("GRAFANA", "grafana/grafana"),
+        ("JAEGER", "jaegertracing/jaeger"),
+    ] {
+        let here = host
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{variable}_IMAGE=")))
+            .and_then(|image| image.split_once('@')?.0.rsplit(':').next())
+            .unwrap();
+        let there = images
+            .iter()
+            .find(|image| image["name"].as_str().unwrap().ends_with(called))
+            .and_then(|image| image["newTag"].as_str())
+            .unwrap();
+        let same = match variable {
+            "POSTGRES" => {
+                here.trim_start_matches("pg").split('.').next() == there.split('.').next()
+            }
+            _ => here == there,
+        };
+        assert!(same, "{variable}: {here} on a host, {there} in a cluster");
+        compared += 1;
+    }
+    assert_eq!(compared, 6);
 }
 
 /// Both scripts that pin images write what the registry says (a stand-in), wherever a digest stands, and take nothing that is no digest.

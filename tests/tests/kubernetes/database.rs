@@ -214,3 +214,42 @@ fn copies(objects: &[Object], cluster: &Object) -> Vec<String> {
     }
     faults
 }
+
+/// Redis: three primaries with a replica each, TLS on every line, users from a Secret, and somebody who makes them one cluster and
+/// looks after that.
+pub(crate) fn redis(objects: &[Object]) -> Vec<String> {
+    let Some(nodes) = of_kind(objects, "StatefulSet").find(|set| name(set) == "redis") else {
+        // The cloud's; never neither.
+        let managed = of_kind(objects, "Cluster").next().is_none();
+        return (!managed)
+            .then(|| "there is no Redis".to_owned())
+            .into_iter()
+            .collect();
+    };
+    let file = of_kind(objects, "ConfigMap")
+        .find(|map| namespace(map) == "security-hub-data" && name(map).starts_with("redis"))
+        .map_or("", |map| text(map, "/data/redis.conf"));
+    let mut faults = Vec::new();
+    for line in [
+        "port 0",
+        "tls-port 6379",
+        "tls-cluster yes",
+        "tls-replication yes",
+        "aclfile /run/secrets/redis/users.acl",
+        "cluster-enabled yes",
+        "appendonly yes",
+    ] {
+        if !file.lines().any(|written| written == line) {
+            faults.push(format!("redis.conf does not say `{line}`"));
+        }
+    }
+    let looked_after = of_kind(objects, "CronJob").any(|job| {
+        name(job) == "redis-join"
+            && text(job, "/spec/schedule").starts_with("*/")
+            && job["spec"]["suspend"] != json!(true)
+    });
+    if number(nodes, "/spec/replicas") != Some(6) || !looked_after {
+        faults.push("six nodes, or nobody makes them a cluster".to_owned());
+    }
+    faults
+}

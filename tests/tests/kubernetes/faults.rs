@@ -16,7 +16,8 @@ fn faults() -> BTreeMap<String, Vec<Fault>> {
 }
 
 /// What the rules that read whole files out of ConfigMaps must notice: (rule, what stands there, what is put in its place).
-const IN_FILES: [(&str, &str, &str); 9] = [
+const IN_FILES: [(&str, &str, &str); 10] = [
+    ("redis", "tls-cluster yes", "tls-cluster no"),
     (
         "watchers",
         "__replica__: ${POD_NAME}",

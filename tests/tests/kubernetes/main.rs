@@ -48,6 +48,7 @@ const RULES: &[Rule] = &[
     ("guard: rbac", guard::rbac),
     ("guard: deployer", guard::deployer),
     ("guard: database", database::one_of_the_two),
+    ("redis", database::redis),
     ("guard: admission", guard::admission),
     ("network: closed", network::closed_by_default),
     ("network: covered", network::every_pod_is_covered),
