@@ -119,7 +119,8 @@ scripts/image/host-builder.sh
 mkdir "$work/site"
 cp -r infrastructure/haproxy "$work/site/haproxy"
 mkdir "$work/site/docker"
-cp -r "$docker/config" "$docker/docker-compose.production.yml" "$docker/images.env" "$docker/make-secrets.sh" "$work/site/docker/"
+cp -r "$docker/config" "$docker/docker-compose.production.yml" "$docker/images.env" "$docker/make-secrets.sh" "$docker/backup.sh" \
+  "$work/site/docker/"
 cp scripts/verify/compose/override.yml "$work/site/docker/"
 cp -r scripts/verify/compose "$work/site/verify"
 cd "$work/site/docker"
@@ -154,10 +155,22 @@ until_ok() { # what, seconds, command…
 pod() { podman exec "security-hub_$1_1" "${@:2}"; }
 until_ok 'PostgreSQL does not answer' 60 pod postgres pg_isready -q -h 127.0.0.1 -U hub_app -d hub
 
-step 'PostgreSQL archives, Redis replicates, sentinels agree'
-# shellcheck disable=SC2016 # the container's shell is to read the secret
-pod postgres bash -c 'export PGBACKREST_REPO1_CIPHER_PASS=$(cat /run/secrets/backup_passphrase)
-  pgbackrest --stanza=hub --log-level-console=error stanza-create && pgbackrest --stanza=hub --log-level-console=error check'
+step 'PostgreSQL is backed up and restored to a moment, Redis replicates, sentinels agree'
+answers() { until_ok 'PostgreSQL does not answer' 60 pod postgres pg_isready -q -h 127.0.0.1 -U hub_app -d hub; }
+sql() { pod postgres psql --no-psqlrc -qtA -h /var/run/postgresql -U postgres -d hub -c "$1"; }
+export COMPOSE="${compose[*]}"
+./backup.sh full
+sql 'create table kept as select 1 as n'
+moment=$(sql 'select clock_timestamp()')
+sql 'drop table kept' && sql 'select pg_switch_wal()' >/dev/null
+./backup.sh diff
+./backup.sh restore --type=time --target="$moment" --target-action=promote >"$work/restore.log" 2>&1 || { cat "$work/restore.log" >&2; fail 'it does not come back'; }
+answers
+until_ok 'it does not go on after it came back' 30 sh -c "podman exec security-hub_postgres_1 psql -qtA -h /var/run/postgresql -U postgres -d hub \
+  -c 'select pg_is_in_recovery()' | grep -qx f"
+[ "$(sql 'select n from kept')" = 1 ] || fail 'what was dropped after that moment is not there again'
+sql 'drop table kept'
+./backup.sh full
 until_ok 'the replica has no link to its primary' 30 sh -c "podman exec security-hub_redis_1 cat /run/secrets/redis_acl >/dev/null &&
   podman logs security-hub_redis-replica_1 2>&1 | grep -q 'MASTER <-> REPLICA sync: Finished with success'"
 until_ok 'the sentinels do not know the replica' 30 sh -c "podman logs security-hub_sentinel-1_1 2>&1 | grep -q '+slave '"
