@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the static binaries and lays out what goes into the images, in the folder that is given:
-#   security-hub, hubctl, and common/ (certificates, user, licence, what it is made of).
+#   security-hub, hubctl, common/ (certificates, user, licence, what it is made of), and state/, which belongs to the user.
 # The same source gives the same bytes: paths are mapped away, times come from the commit.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,9 +26,9 @@ cargo build --profile image --locked --bins -p security-hub -p hubctl --target "
 install -m 0755 "$target/$triple/image/security-hub" "$target/$triple/image/hubctl" "$out/"
 
 common=$out/common
-rm -rf "$common"
+rm -rf "$common" "$out/state"
 mkdir -p "$common/etc/ssl/certs" "$common/usr/share/doc/security-hub" "$common/usr/share/sbom" \
-  "$common/var/lib/security-hub" "$common/tmp"
+  "$common/var/lib" "$common/tmp" "$out/state/security-hub"
 cp /etc/ssl/certs/ca-certificates.crt "$common/etc/ssl/certs/"
 printf 'hub:x:65532:65532:Security Hub:/var/lib/security-hub:/sbin/nologin\n' >"$common/etc/passwd"
 printf 'hub:x:65532:\n' >"$common/etc/group"
@@ -36,5 +36,5 @@ printf 'hosts: files dns\n' >"$common/etc/nsswitch.conf"
 cp LICENSE "$common/usr/share/doc/security-hub/"
 scripts/image/sbom.sh >"$common/usr/share/sbom/security-hub.cdx.json"
 # Who owns them is known where the image is made, which may not be by root.
-chmod 0700 "$common/var/lib/security-hub"
+chmod 0700 "$out/state/security-hub"
 chmod 1777 "$common/tmp"

@@ -9,8 +9,8 @@ out=dist/release
 rm -rf "$out"
 mkdir -p "$out"
 printf '%s\n' "$IMAGE" >"$out/image"
-make --no-print-directory sbom
-mv sbom.cdx.json "$out/"
+# Not `make sbom`, which would first install what a build needs: the deploy runner may install nothing, and has it.
+scripts/image/sbom.sh >"$out/sbom.cdx.json"
 cargo audit --json >"$out/audit.json" || [ -s "$out/audit.json" ]
 HUB_MIGRATIONS_REPORT=$PWD/$out/migrations.json cargo test --quiet --workspace --locked --test it migration_lint
 [ -s "$out/migrations.json" ] || { printf 'release: nobody linted the migrations: no test is called migration_lint\n' >&2; exit 1; }

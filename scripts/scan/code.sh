@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make scan: our own rules over the code (SAST), and secrets that do not belong in git. Every rule proves first that it can find
-# something.
+# make scan: our own rules over the code (SAST), each of which is then shown to find what was planted for it, and secrets that do not
+# belong in git.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/verify/tools.sh

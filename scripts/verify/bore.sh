@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Part of make verify-pipelines: scripts/ci/bore.sh says only what is so, and `make release` for production takes nothing else. With
-# stand-ins for cosign, make, cargo and hubctl.
+# stand-ins for cosign, cargo, hubctl and what tells the materials.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/verify/tools.sh
@@ -42,13 +42,15 @@ scripts/ci/bore.sh
 grep -q "^cosign attest --yes --predicate .* --type https://.*/bore.sh $IMAGE\$" "$SEEN" || tool_fail 'bore.sh attests nothing'
 
 # The release itself, with stand-ins for what builds; cosign says what was said of which image.
-# shellcheck disable=SC2016
-printf '#!/bin/sh\ncase "$*" in *sbom*) : >sbom.cdx.json ;; esac\n' >"$work/bin/make"
+mkdir scripts/image
+printf '#!/bin/sh\necho "{}"\n' >scripts/image/sbom.sh
+# Whoever seals may install nothing: no `make`, whose verbs do.
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/make"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\ncase "$1" in audit) echo "{}" ;; test) [ -z "${LINTED:-}" ] || echo "{}" >"$HUB_MIGRATIONS_REPORT" ;; esac\n' >"$work/bin/cargo"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\ncase "$1" in verify-attestation) cat "$SAID" ;; esac\n' >"$work/bin/cosign"
-chmod +x "$work"/bin/*
+chmod +x "$work"/bin/* scripts/image/sbom.sh
 printf '[workspace.package]\nversion = "1.0.0"\n\n' >Cargo.toml
 said() { # environment outcome image
   printf '{"predicate": {"environment": "%s", "outcome": "%s", "image": "%s"}, "subject": [{"digest": {"sha256": "%s"}}]}' \

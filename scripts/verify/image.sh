@@ -80,30 +80,47 @@ for name in security-hub hubctl; do
   [ "$(label created)" = "$(date -u -d "@$(git log -1 --format=%ct "$revision")" +%Y-%m-%dT%H:%M:%SZ)" ] ||
     fail "$name: it was not made at its commit's time"
 done
-container=$(buildah from --pull-never "$image")
-root=$(buildah mount "$container")
-(cd "$root" && find . -type f | sort) >"$work/files"
-grep -E '/(sh|bash|busybox|dash|apt|dpkg)$' "$work/files" && fail 'there is a shell or a package manager in it'
-file=$root/usr/share/sbom/security-hub.cdx.json
-components=$(python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["bomFormat"]=="CycloneDX"; print(len(d["components"]))' "$file")
-printf '%s files, no shell, SBOM of %s components\n' "$(wc -l <"$work/files")" "$components"
-[ "$components" -gt 100 ] || fail 'its SBOM names next to nothing'
-case $(file -b "$root/usr/local/bin/security-hub" 2>/dev/null || ldd "$root/usr/local/bin/security-hub" 2>&1 || true) in
-  *'statically linked'* | *'static-pie'* | *'not a dynamic'*) ;;
-  *) fail 'the server is not static' ;;
+look() { # name: who it runs as, what it starts, how it is asked; and that it is a static binary without anything else to start
+  local name=$1 container root components
+  said() { podman image inspect --format "$1" "localhost/$name:$tag"; }
+  [ "$(said '{{.Config.User}}')" = 65532:65532 ] || fail "$name runs as '$(said '{{.Config.User}}')'"
+  [ "$(said '{{json .Config.Entrypoint}}')" = "[\"/usr/local/bin/$name\"]" ] || fail "$name starts $(said '{{json .Config.Entrypoint}}')"
+  container=$(buildah from --pull-never "localhost/$name:$tag")
+  root=$(buildah mount "$container")
+  (cd "$root" && find . -type f | sort) >"$work/files"
+  if grep -E '/(sh|bash|busybox|dash|apt|dpkg)$' "$work/files"; then fail "there is a shell or a package manager in $name"; fi
+  components=$(python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["bomFormat"]=="CycloneDX"; print(len(d["components"]))' \
+    "$root/usr/share/sbom/security-hub.cdx.json")
+  printf '%-13s %s files, no shell, SBOM of %s components\n' "$name" "$(wc -l <"$work/files")" "$components"
+  [ "$components" -gt 100 ] || fail "$name: its SBOM names next to nothing"
+  case $(file -b "$root/usr/local/bin/$name" 2>/dev/null || ldd "$root/usr/local/bin/$name" 2>&1 || true) in
+    *'statically linked'* | *'static-pie'* | *'not a dynamic'*) ;;
+    *) fail "$name is not static" ;;
+  esac
+  [ "$(stat -c '%u:%g %a' "$root/var/lib/security-hub")" = '65532:65532 700' ] || fail "$name: its data folder is not its user's"
+  mkdir -p "$work/bin"
+  cp "$root/usr/share/sbom/security-hub.cdx.json" "$work/sbom-$name.json"
+  cp "$root/usr/local/bin/$name" "$work/bin/"
+  buildah umount "$container" >/dev/null
+  buildah rm "$container" >/dev/null
+}
+look security-hub
+look hubctl
+case $(podman image inspect --format '{{json .HealthCheck}}' "$image") in
+  *'"/usr/local/bin/security-hub","health"'*) ;;
+  *) fail 'the server does not say how it is asked for its health' ;;
 esac
-mkdir "$work/bin"
-cp "$file" "$work/sbom.cdx.json"
-cp "$root/usr/local/bin/security-hub" "$work/bin/"
-buildah umount "$container" >/dev/null
-buildah rm "$container" >/dev/null
+# One list of materials in both.
+cmp "$work/sbom-security-hub.json" "$work/sbom-hubctl.json" || fail 'the two images name other materials'
+mv "$work/sbom-security-hub.json" "$work/sbom.cdx.json"
 
 step 'the production compose file, in the way that this machine allows'
 scripts/image/host-builder.sh
 mkdir "$work/site"
 cp -r infrastructure/haproxy "$work/site/haproxy"
 mkdir "$work/site/docker"
-cp -r "$docker/config" "$docker/docker-compose.production.yml" "$docker/images.env" "$docker/make-secrets.sh" "$work/site/docker/"
+cp -r "$docker/config" "$docker/docker-compose.production.yml" "$docker/images.env" "$docker/make-secrets.sh" "$docker/backup.sh" \
+  "$work/site/docker/"
 cp scripts/verify/compose/override.yml "$work/site/docker/"
 cp -r scripts/verify/compose "$work/site/verify"
 cd "$work/site/docker"
@@ -138,10 +155,22 @@ until_ok() { # what, seconds, command…
 pod() { podman exec "security-hub_$1_1" "${@:2}"; }
 until_ok 'PostgreSQL does not answer' 60 pod postgres pg_isready -q -h 127.0.0.1 -U hub_app -d hub
 
-step 'PostgreSQL archives, Redis replicates, sentinels agree'
-# shellcheck disable=SC2016 # the container's shell is to read the secret
-pod postgres bash -c 'export PGBACKREST_REPO1_CIPHER_PASS=$(cat /run/secrets/backup_passphrase)
-  pgbackrest --stanza=hub --log-level-console=error stanza-create && pgbackrest --stanza=hub --log-level-console=error check'
+step 'PostgreSQL is backed up and restored to a moment, Redis replicates, sentinels agree'
+answers() { until_ok 'PostgreSQL does not answer' 60 pod postgres pg_isready -q -h 127.0.0.1 -U hub_app -d hub; }
+sql() { pod postgres psql --no-psqlrc -qtA -h /var/run/postgresql -U postgres -d hub -c "$1"; }
+export COMPOSE="${compose[*]}"
+./backup.sh full
+sql 'create table kept as select 1 as n'
+moment=$(sql 'select clock_timestamp()')
+sql 'drop table kept' && sql 'select pg_switch_wal()' >/dev/null
+./backup.sh diff
+./backup.sh restore --type=time --target="$moment" --target-action=promote >"$work/restore.log" 2>&1 || { cat "$work/restore.log" >&2; fail 'it does not come back'; }
+answers
+until_ok 'it does not go on after it came back' 30 sh -c "podman exec security-hub_postgres_1 psql -qtA -h /var/run/postgresql -U postgres -d hub \
+  -c 'select pg_is_in_recovery()' | grep -qx f"
+[ "$(sql 'select n from kept')" = 1 ] || fail 'what was dropped after that moment is not there again'
+sql 'drop table kept'
+./backup.sh full
 until_ok 'the replica has no link to its primary' 30 sh -c "podman exec security-hub_redis_1 cat /run/secrets/redis_acl >/dev/null &&
   podman logs security-hub_redis-replica_1 2>&1 | grep -q 'MASTER <-> REPLICA sync: Finished with success'"
 until_ok 'the sentinels do not know the replica' 30 sh -c "podman logs security-hub_sentinel-1_1 2>&1 | grep -q '+slave '"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks infrastructure/kubernetes: every overlay rendered, against the schemas of the three newest Kubernetes releases and of
-# the custom kinds, policy checks, alert rules with their tests, and our own rules over the rendered objects (Rust).
+# the custom kinds, policy checks, the first migration in a new database, alert rules with their tests, and our own rules over the
+# rendered objects (Rust).
 # `scripts/verify/kubernetes.sh --no-cargo` leaves the last out.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +23,7 @@ validate=$(pip_tool kubernetes-validate 1.37.0)/kubernetes-validate
 schema=$(pip_tool check-jsonschema 0.39.0)/check-jsonschema
 policy=$(pip_tool checkov 3.3.30)/checkov
 lint=$(pip_tool yamllint 1.38.0)/yamllint
+cel=$(pip_tool cel-python 0.5.0 ruamel.yaml==0.18.15)/python
 
 # The programs of Prometheus: installed, or unpacked from Debian's packages into the tools' folder.
 monitoring=$tools_root/prometheus
@@ -92,6 +94,11 @@ for overlay in development staging production "${variants[@]##*/}"; do
   unset custom
 done
 
+# The admission policies' expressions, evaluated: a deploy passes, whatever else the deployer's rights allow does not.
+for name in development staging production; do
+  "$cel" -B scripts/verify/admission.py "$work/$name.yaml" || fault "$name: the admission policies"
+done
+
 # Nodes that come by themselves, in each place; and a field that does not exist would be seen.
 for place in development staging production; do
   kubectl kustomize "$here/platform/overlays/$place" >"$work/nodes-$place.yaml" || { fault "platform: $place does not render"; continue; }
@@ -104,6 +111,12 @@ for place in development staging production; do
     if "$schema" --quiet --schemafile "$here/schemas/$kind.json" "$work/planted.yaml" >/dev/null 2>&1; then fault "the schema of $kind sees no planted field"; fi
   done
 done
+
+# The roles that a new database is given suffice for the first deploy's migrations.
+scripts/verify/first_migration.sh "${schema%/*}/python" || fault "the first migration"
+
+# Redis' nodes become a cluster, and find each other again.
+scripts/verify/redis_join.sh || fault "redis-join"
 
 # Alerts: form, and when they fire and when not.
 promtool check rules "$here"/monitoring/prometheus/*.rules.yml || fault "rules"

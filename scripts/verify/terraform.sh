@@ -125,6 +125,7 @@ must_notice 'a misspelt argument' modules/networking/main.tf 's/map_public_ip_on
 must_notice 'an argument left out' modules/databases/main.tf '/instance_class = each.value.machine/d' validate "$bad/modules/databases"
 must_notice 'a module that is not given what it needs' environments/staging/main.tf '/log_key_arn /d' validate "$bad/environments/staging"
 must_notice 'a public endpoint of the cluster' modules/kubernetes/main.tf 's/endpoint_public_access  = false/endpoint_public_access  = true/' run_tests "$bad/modules/kubernetes"
+must_notice 'addresses of Services that EKS chooses' modules/kubernetes/main.tf '/service_ipv4_cidr/d' run_tests "$bad/modules/kubernetes"
 must_notice 'a trail that can be deleted' modules/security/trail.tf 's/"COMPLIANCE"/"GOVERNANCE"/' run_tests "$bad/modules/security"
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
 must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Does for Debian's PostgreSQL what the production image's own entry point does: first start, roles, then the server.
+# Does for Debian's PostgreSQL what the production image's own entry point does: first start, its scripts, then the server.
 set -euo pipefail
 bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -1)
 export PATH=$bin:$PATH PGDATA=/home/postgres/pgdata/data
@@ -12,7 +12,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   pg_ctl --silent --wait -o "-c listen_addresses='' -c unix_socket_directories=/var/run/postgresql" start
   export PGHOST=/var/run/postgresql
   createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
-  sh /docker-entrypoint-initdb.d/50-roles.sh
+  for script in /docker-entrypoint-initdb.d/*.sh; do sh "$script"; done
   pg_ctl --silent --wait --mode=fast stop
 fi
 exec "$@"

@@ -388,9 +388,11 @@ pub(crate) fn quota(objects: &[Object]) -> Vec<String> {
                 let pods = most
                     .or_else(|| number(workload.object, "/spec/replicas"))
                     .unwrap_or(1);
+                let proxy = workload.has_proxy(objects).then_some(());
                 let one: i128 = workload
                     .containers()
                     .filter_map(|container| quantity(&container["resources"][kind][resource]))
+                    .chain(proxy.and_then(|()| workload.proxy(kind, resource)))
                     .sum();
                 needed += one * i128::from(pods);
             }
@@ -406,6 +408,35 @@ pub(crate) fn quota(objects: &[Object]) -> Vec<String> {
                     "{space}: {kind}.{resource}: {needed} needed, {allowed} allowed (thousandths)"
                 ));
             }
+        }
+    }
+    faults
+}
+
+/// Each volume is of a class that is there, sealed with a key of ours, and outlives its claim.
+pub(crate) fn storage(objects: &[Object]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for class in of_kind(objects, "StorageClass") {
+        if text(class, "/reclaimPolicy") != "Retain"
+            || text(class, "/parameters/encrypted") != "true"
+            || !text(class, "/parameters/kmsKeyId").starts_with("arn:")
+        {
+            faults.push(format!("{}: goes with its claim, or is open", name(class)));
+        }
+    }
+    let claims = of_kind(objects, "StatefulSet")
+        .flat_map(|set| list(set, "/spec/volumeClaimTemplates"))
+        .map(|claim| text(claim, "/spec/storageClassName"));
+    let databases = of_kind(objects, "Cluster").flat_map(|cluster| {
+        [
+            "/spec/storage/storageClass",
+            "/spec/walStorage/storageClass",
+        ]
+        .map(|at| text(cluster, at))
+    });
+    for asked in claims.chain(databases) {
+        if !of_kind(objects, "StorageClass").any(|class| name(class) == asked) {
+            faults.push(format!("a disk of the class `{asked}`, which is not ours"));
         }
     }
     faults

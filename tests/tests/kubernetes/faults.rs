@@ -16,7 +16,29 @@ fn faults() -> BTreeMap<String, Vec<Fault>> {
 }
 
 /// What the rules that read whole files out of ConfigMaps must notice: (rule, what stands there, what is put in its place).
-const IN_FILES: [(&str, &str, &str); 4] = [
+const IN_FILES: [(&str, &str, &str); 10] = [
+    ("redis", "tls-cluster yes", "tls-cluster no"),
+    (
+        "watchers",
+        "__replica__: ${POD_NAME}",
+        "replica: ${POD_NAME}",
+    ),
+    (
+        "watchers",
+        "{regex: __replica__, action: labeldrop}",
+        "{regex: replica, action: labeldrop}",
+    ),
+    (
+        "edge: firewall",
+        "SecRuleEngine On",
+        "SecRuleEngine DetectionOnly",
+    ),
+    (
+        "edge: firewall",
+        "name: security-hub\\n    directives",
+        "name: other\\n    directives",
+    ),
+    ("edge: firewall", "PUT PATCH DELETE OPTIONS", "OPTIONS"),
     ("alerts", "#roll-back", "#no-such-section"),
     ("boards", "hub_findings_total", "hub_findngs_total"),
     ("boards", "hub_ledger_backlog", "hub_ledger_queue"),

@@ -1,8 +1,8 @@
-//! Secrets, rights, the database and the admission policies.
+//! Secrets, rights and the admission policies.
 
 use serde_json::{Value, json};
 
-use crate::objects::{Object, list, name, namespace, number, of_kind, root, text, who, workloads};
+use crate::objects::{Object, list, name, namespace, of_kind, text, who, workloads};
 
 /// No value in git: no Secret at all, and nothing in a ConfigMap that is called like one, unless it is a file's name.
 pub(crate) fn secrets(objects: &[Object]) -> Vec<String> {
@@ -218,161 +218,6 @@ pub(crate) fn runner(objects: &[Object]) -> Vec<String> {
     faults
 }
 
-/// The templates of the connection strings that pods get: (who, key, template).
-fn connections(objects: &[Object]) -> Vec<(String, &str, &str)> {
-    of_kind(objects, "ExternalSecret")
-        .filter(|external| namespace(external) == "security-hub")
-        .flat_map(|external| {
-            let data = external.pointer("/spec/target/template/data");
-            let data = data.and_then(Value::as_object).into_iter().flatten();
-            data.filter(|(key, _)| key.starts_with("database-"))
-                .map(|(key, value)| (who(external), key.as_str(), value.as_str().unwrap_or("")))
-        })
-        .collect()
-}
-
-/// How many connections the servers open at their most.
-fn connections_at_most(objects: &[Object]) -> (i64, i64) {
-    let pool = of_kind(objects, "ConfigMap")
-        .find_map(|map| text(map, "/data/HUB_DATABASE_POOL").parse::<i64>().ok())
-        .unwrap_or(i64::MAX / 100);
-    let pods = of_kind(objects, "HorizontalPodAutoscaler")
-        .filter_map(|scaler| number(scaler, "/spec/maxReplicas"))
-        .sum();
-    (pool, pods)
-}
-
-/// The cluster's database or the cloud's, and never both.
-pub(crate) fn database(objects: &[Object]) -> Vec<String> {
-    let own = of_kind(objects, "Cluster").next();
-    let at = own.map_or(
-        "@{{ .host }}:5432/",
-        |_| "@security-hub-db-rw.security-hub-data.svc:5432/",
-    );
-    let connections = connections(objects);
-    let mut faults: Vec<_> = connections
-        .iter()
-        .filter(|(_, _, url)| !url.contains(at) || !url.contains("sslmode=verify-full"))
-        .map(|(who, key, _)| format!("{who}: {key} does not go to {at} with verified TLS"))
-        .collect();
-    if connections.len() != 3 {
-        faults.push(format!("{} connection strings", connections.len()));
-    }
-    faults.extend(own.map_or_else(
-        || managed(objects),
-        |cluster| in_the_cluster(objects, cluster),
-    ));
-    faults
-}
-
-/// The cloud runs PostgreSQL and Redis: nothing of them is left in the cluster, and the way to them is as wide as their subnets.
-fn managed(objects: &[Object]) -> Vec<String> {
-    // Prometheus may look for pods there, and finds none.
-    let belongs = [
-        "Namespace",
-        "ResourceQuota",
-        "LimitRange",
-        "ServiceAccount",
-        "NetworkPolicy",
-        "Role",
-        "RoleBinding",
-    ];
-    let mut faults: Vec<_> = objects
-        .iter()
-        .filter(|object| namespace(object) == "security-hub-data")
-        .filter(|object| !belongs.contains(&text(object, "/kind")))
-        .map(|object| format!("{} is left over", who(object)))
-        .collect();
-    for pods in ["security-hub", "security-hub-migrate"] {
-        let policy = of_kind(objects, "NetworkPolicy")
-            .find(|policy| name(policy) == format!("{pods}-managed-database"));
-        let edges = policy.map_or(&[][..], |policy| list(policy, "/spec/egress"));
-        let subnets: Vec<_> = edges.iter().flat_map(|edge| list(edge, "/to")).collect();
-        let narrow = subnets.iter().all(|to| {
-            let size = text(to, "/ipBlock/cidr").split_once('/');
-            size.is_some_and(|(_, bits)| bits.parse::<u8>().is_ok_and(|bits| bits >= 20))
-        });
-        let ports = edges
-            .iter()
-            .all(|edge| list(edge, "/ports") == [json!({"protocol": "TCP", "port": 5432})]);
-        if subnets.len() != 3 || !narrow || !ports {
-            faults.push(format!(
-                "{pods}: its way to the database is none, or wider than three subnets"
-            ));
-        }
-    }
-    // By hand, once: the role's limit.
-    let page = std::fs::read_to_string(
-        root().join("infrastructure/terraform/modules/databases/README.md"),
-    )
-    .unwrap();
-    let allowed = page
-        .split_once("connection limit ")
-        .and_then(|(_, rest)| {
-            rest.split(|c: char| !c.is_ascii_digit())
-                .next()?
-                .parse::<i64>()
-                .ok()
-        })
-        .unwrap_or(0);
-    let (pool, pods) = connections_at_most(objects);
-    if pool * pods > allowed {
-        faults.push(format!(
-            "{pods} servers with {pool} connections each; the role has {allowed}"
-        ));
-    }
-    faults
-}
-
-fn in_the_cluster(objects: &[Object], cluster: &Object) -> Vec<String> {
-    let mut faults: Vec<_> = of_kind(objects, "NetworkPolicy")
-        .filter(|policy| name(policy).ends_with("-managed-database"))
-        .map(|policy| format!("{}: there are two databases", who(policy)))
-        .collect();
-    for (pointer, wanted) in [
-        ("/spec/instances", json!(3)),
-        ("/spec/enableSuperuserAccess", json!(false)),
-        ("/spec/postgresql/synchronous/number", json!(1)),
-        (
-            "/spec/postgresql/synchronous/dataDurability",
-            json!("required"),
-        ),
-        ("/spec/bootstrap/initdb/owner", json!("hub_owner")),
-        ("/spec/bootstrap/initdb/dataChecksums", json!(true)),
-        ("/spec/plugins/0/isWALArchiver", json!(true)),
-        ("/spec/affinity/podAntiAffinityType", json!("required")),
-    ] {
-        if cluster.pointer(pointer) != Some(&wanted) {
-            faults.push(format!("{pointer} is not {wanted}"));
-        }
-    }
-    for role in list(cluster, "/spec/managed/roles") {
-        for right in [
-            "superuser",
-            "createdb",
-            "createrole",
-            "replication",
-            "bypassrls",
-        ] {
-            if role[right] != json!(false) {
-                faults.push(format!("{} has {right}", role["name"]));
-            }
-        }
-    }
-    let (pool, pods) = connections_at_most(objects);
-    let room: i64 = text(cluster, "/spec/postgresql/parameters/max_connections")
-        .parse()
-        .unwrap_or(0);
-    let allowed = number(cluster, "/spec/managed/roles/0/connectionLimit").unwrap_or(0);
-    if pool * pods > allowed || allowed >= room {
-        faults.push(format!("{pods} servers with {pool} connections each; the role has {allowed}, the database {room}"));
-    }
-    if of_kind(objects, "ScheduledBackup").next().is_none() {
-        faults.push("nobody backs it up".to_owned());
-    }
-    faults
-}
-
 pub(crate) fn admission(objects: &[Object]) -> Vec<String> {
     let mut faults = Vec::new();
     for policy in of_kind(objects, "ValidatingAdmissionPolicy") {
@@ -410,5 +255,44 @@ pub(crate) fn admission(objects: &[Object]) -> Vec<String> {
     if of_kind(objects, "ValidatingAdmissionPolicy").count() < 3 {
         faults.push("policies are missing".to_owned());
     }
+    faults.extend(what_a_deploy_may_not_change(objects));
     faults
+}
+
+/// What a pod starts, mounts, reads and reaches is compared with what it was. (The expressions are run by scripts/verify/admission.py.)
+fn what_a_deploy_may_not_change(objects: &[Object]) -> Vec<String> {
+    let said: String = of_kind(objects, "ValidatingAdmissionPolicy")
+        .filter(|policy| name(policy) == "security-hub-deployer")
+        .flat_map(|policy| list(policy, "/spec/validations"))
+        .map(|one| text(one, "/expression"))
+        .collect();
+    let pod = [
+        "serviceAccountName",
+        "automountServiceAccountToken",
+        "volumes",
+        "hostNetwork",
+        "hostAliases",
+        "imagePullSecrets",
+    ];
+    let container = [
+        "command",
+        "args",
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "lifecycle",
+    ];
+    let fields = pod.iter().map(|field| ("pod", "before", field));
+    let fields = fields.chain(container.iter().map(|field| ("container", "was", field)));
+    fields
+        .map(|(now, before, field)| {
+            format!("variables.{now}.?{field} == variables.{before}.?{field}")
+        })
+        .filter(|wanted| {
+            !said
+                .split("&& ")
+                .any(|part| part.trim_end_matches([' ', ')']) == wanted)
+        })
+        .map(|wanted| format!("a deploy may change it: {wanted}"))
+        .collect()
 }

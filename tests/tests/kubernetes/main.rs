@@ -6,8 +6,11 @@
 )]
 
 mod cluster;
+mod database;
+mod edge;
 mod faults;
 mod guard;
+mod mesh;
 mod network;
 mod objects;
 mod platform;
@@ -32,6 +35,7 @@ const RULES: &[Rule] = &[
     ("settings", references::settings_are_the_servers),
     ("alerts", references::alerts_lead_somewhere),
     ("boards", references::boards_show_what_exists),
+    ("watchers", references::watchers_are_told_apart),
     ("cluster: selectors", cluster::selectors),
     ("cluster: disruption", cluster::disruption),
     ("cluster: autoscaling", cluster::autoscaling),
@@ -39,10 +43,12 @@ const RULES: &[Rule] = &[
     ("cluster: traffic", cluster::traffic),
     ("cluster: namespaces", cluster::namespaces),
     ("cluster: quota", cluster::quota),
+    ("cluster: storage", cluster::storage),
     ("guard: secrets", guard::secrets),
     ("guard: rbac", guard::rbac),
     ("guard: deployer", guard::deployer),
-    ("guard: database", guard::database),
+    ("guard: database", database::one_of_the_two),
+    ("redis", database::redis),
     ("guard: admission", guard::admission),
     ("network: closed", network::closed_by_default),
     ("network: covered", network::every_pod_is_covered),
@@ -50,6 +56,9 @@ const RULES: &[Rule] = &[
     ("network: outside", network::outside_is_not_inside),
     ("network: deployer", network::deployer_reaches),
     ("guard: runner", guard::runner),
+    ("edge: load balancer", edge::load_balancer),
+    ("edge: firewall", edge::firewall),
+    ("mesh", mesh::strict),
 ];
 
 #[test]

@@ -160,6 +160,29 @@ impl Workload<'_> {
         })
     }
 
+    /// Whether the mesh puts a proxy beside its containers.
+    pub(crate) fn has_proxy(&self, objects: &[Object]) -> bool {
+        match text(&self.labels, "/sidecar.istio.io~1inject") {
+            "true" => true,
+            "false" => false,
+            _ => of_kind(objects, "Namespace").any(|space| {
+                name(space) == namespace(self.object)
+                    && text(space, "/metadata/labels/istio-injection") == "enabled"
+            }),
+        }
+    }
+
+    /// What that proxy may take, as the pod says it.
+    pub(crate) fn proxy(&self, kind: &str, resource: &str) -> Option<i128> {
+        let what = match resource {
+            "cpu" => "CPU",
+            _ => "Memory",
+        };
+        let end = if kind == "limits" { "Limit" } else { "" };
+        let annotations = &self.object["spec"]["template"]["metadata"]["annotations"];
+        quantity(annotations.get(format!("sidecar.istio.io/proxy{what}{end}"))?)
+    }
+
     pub(crate) fn is_hub(&self) -> bool {
         text(&self.labels, "/app.kubernetes.io~1name") == "security-hub"
     }

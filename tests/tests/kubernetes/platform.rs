@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::objects::{Object, list, name, of_kind, render, root, text};
+use crate::pods::by_digest;
 
 const PLACES: [&str; 3] = ["development", "staging", "production"];
 
@@ -272,4 +273,29 @@ fn controllers_are_installed_at_their_versions() {
             .unwrap()
             .ends_with("-k overlays/production")
     );
+}
+
+fn values(release: &str) -> Value {
+    let file = format!("infrastructure/kubernetes/platform/values/{release}.yaml");
+    serde_yaml_ng::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap()
+}
+
+/// What a controller puts into pods of ours is judged by our admission policies like the rest of the pod: by digest, or the pod is not
+/// made. (release, where its values name the image)
+#[test]
+fn what_controllers_put_into_our_pods_is_named_by_its_digest() {
+    const INTO_OURS: [(&str, &str); 2] = [
+        ("cloudnative-pg", "/image"),
+        ("barman-cloud", "/sidecarImage"),
+    ];
+    let pinned = |values: &Value, image: &str| {
+        let part = |field: &str| text(values, &format!("{image}/{field}"));
+        by_digest(&format!("{}:{}", part("repository"), part("tag")))
+    };
+    for (release, image) in INTO_OURS {
+        let mut values = values(release);
+        assert!(pinned(&values, image), "{release}: {image}");
+        crate::faults::set(&mut values, &format!("{image}/tag"), json!("1.2.3"));
+        assert!(!pinned(&values, image), "{release}: not noticed");
+    }
 }

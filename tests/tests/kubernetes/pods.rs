@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::objects::{
-    Object, Workload, list, namespace, number, of_kind, quantity, takes, text, who, workloads,
+    Object, Workload, list, name, namespace, number, of_kind, quantity, takes, text, who, workloads,
 };
 
 fn each(objects: &[Object], check: impl Fn(&Workload<'_>) -> Vec<String>) -> Vec<String> {
@@ -93,14 +93,18 @@ pub(crate) fn locked_down(objects: &[Object]) -> Vec<String> {
 pub(crate) fn requests_and_limits(objects: &[Object]) -> Vec<String> {
     each(objects, |workload| {
         let mut faults = Vec::new();
+        let place = namespace(workload.object);
         let most = of_kind(objects, "LimitRange")
-            .find(|range| namespace(range) == namespace(workload.object))
+            .find(|range| namespace(range) == place)
             .map_or(&Value::Null, |range| &range["spec"]["limits"][0]["max"]);
+        // Beside the ingress controller, whose namespace is not ours to limit.
+        let ours = of_kind(objects, "Namespace").any(|space| name(space) == place);
         for container in workload.containers() {
             for resource in ["cpu", "memory"] {
                 let wants = quantity(&container["resources"]["requests"][resource]);
                 let limit = quantity(&container["resources"]["limits"][resource]);
-                match (wants, limit, quantity(&most[resource])) {
+                let most = quantity(&most[resource]).or((!ours).then_some(i128::MAX));
+                match (wants, limit, most) {
                     (Some(wants), Some(limit), Some(most))
                         if 0 < wants && wants <= limit && limit <= most => {}
                     figures => {
@@ -181,7 +185,7 @@ pub(crate) fn tokens(objects: &[Object]) -> Vec<String> {
     faults
 }
 
-fn by_digest(image: &str) -> bool {
+pub(crate) fn by_digest(image: &str) -> bool {
     image.split_once("@sha256:").is_some_and(|(name, digest)| {
         !name.is_empty()
             && !name.ends_with(":latest")

@@ -307,3 +307,34 @@ pub(crate) fn boards_show_what_exists(objects: &[Object]) -> Vec<String> {
     }
     faults
 }
+
+/// Two of Prometheus write the same samples on: each says which it is, so that the store takes one; and alerts do not say it, so that
+/// Alertmanager takes two for one.
+pub(crate) fn watchers_are_told_apart(objects: &[Object]) -> Vec<String> {
+    let settings: Value =
+        serde_yaml_ng::from_str(data(objects, "prometheus", "prometheus.yml")).unwrap_or_default();
+    let labels = &settings["global"]["external_labels"];
+    let named = of_kind(objects, "StatefulSet")
+        .filter(|set| name(set) == "prometheus")
+        .flat_map(|set| list(set, "/spec/template/spec/containers/0/env"))
+        .any(|variable| {
+            variable["name"] == "POD_NAME"
+                && text(variable, "/valueFrom/fieldRef/fieldPath") == "metadata.name"
+        });
+    let dropped = list(&settings, "/alerting/alert_relabel_configs")
+        .iter()
+        .any(|rule| rule["action"] == "labeldrop" && rule["regex"] == "__replica__");
+    let mut faults = Vec::new();
+    for (holds, fault) in [
+        (
+            named && labels["__replica__"] == "${POD_NAME}" && labels["cluster"].is_string(),
+            "Prometheus' replicas write the same series",
+        ),
+        (dropped, "an alert is two to Alertmanager"),
+    ] {
+        if !holds {
+            faults.push(fault.to_owned());
+        }
+    }
+    faults
+}

@@ -75,6 +75,19 @@ variable "vpn_sites" {
   default = {}
 }
 
+variable "service_cidr" {
+  description = "Addresses of the cluster's Services. The same in all environments: the ingress asks its firewall at one of them (infrastructure/kubernetes/platform/values)."
+  type        = string
+  default     = "10.100.0.0/16"
+  validation {
+    # Two prefixes overlap when the shorter one's length makes them the same.
+    condition = alltrue([for other in concat([var.cidr], flatten([for site in values(var.vpn_sites) : site.networks])) :
+      cidrhost("${split("/", other)[0]}/${min(split("/", other)[1], split("/", var.service_cidr)[1])}", 0) !=
+    cidrhost("${split("/", var.service_cidr)[0]}/${min(split("/", other)[1], split("/", var.service_cidr)[1])}", 0)])
+    error_message = "Neither the network's nor a site's addresses: those could not be reached from the cluster."
+  }
+}
+
 variable "kubernetes_version" {
   description = "Kubernetes' minor release."
   type        = string

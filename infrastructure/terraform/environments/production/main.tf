@@ -50,6 +50,7 @@ module "kubernetes" {
   network_id          = module.networking.network_id
   private_subnet_ids  = module.networking.private_subnet_ids
   operator_networks   = flatten([for site in values(var.vpn_sites) : site.networks])
+  service_cidr        = var.service_cidr
   node_pools          = var.node_pools
   key_arns            = module.security.key_arns
   secret_arns         = module.security.secret_arns

@@ -70,6 +70,13 @@ resource "aws_eks_cluster" "this" {
     endpoint_public_access  = false
   }
 
+  kubernetes_network_config {
+    # Said, not left to EKS, which takes 172.20.0.0/16 where the network is in 10.0.0.0/8: the network plugin judges a Service's
+    # address before it is translated, and the overlays' policies let out to the API server in 10.0.0.0/8 only.
+    ip_family         = "ipv4"
+    service_ipv4_cidr = var.service_cidr
+  }
+
   encryption_config {
     resources = ["secrets"]
     provider {

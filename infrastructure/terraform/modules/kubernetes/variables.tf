@@ -46,6 +46,15 @@ variable "operator_networks" {
   }
 }
 
+variable "service_cidr" {
+  description = "Addresses of the cluster's Services, the API server's among them. In 10.0.0.0/8, where the overlays' network policies look for it; cannot be changed later."
+  type        = string
+  validation {
+    condition     = can(regex("^10\\.", var.service_cidr)) && can(cidrhost(var.service_cidr, 0)) && contains(range(12, 25), tonumber(split("/", var.service_cidr)[1]))
+    error_message = "A prefix of 10.0.0.0/8 between /12 and /24."
+  }
+}
+
 variable "key_arns" {
   description = "Keys by purpose; `cluster`, `secrets`, `logs` and `data` are used here."
   type        = map(string)

@@ -52,6 +52,14 @@ run "what_the_overlay_gets" {
   }
 }
 
+run "a_site_at_the_services_addresses_is_refused" {
+  command = plan
+  variables {
+    vpn_sites = { elsewhere = { address = "192.0.2.10", networks = ["10.100.128.0/20"] } }
+  }
+  expect_failures = [var.service_cidr]
+}
+
 run "one_zone_is_refused" {
   command = plan
   variables {

@@ -9,6 +9,7 @@ variables {
   network_id         = "vpc-mocked"
   private_subnet_ids = ["subnet-a", "subnet-b", "subnet-c"]
   operator_networks  = ["172.20.0.0/20"]
+  service_cidr       = "10.100.0.0/16"
   key_arns = {
     cluster = "arn:aws:kms:eu-central-1:000000000001:key/cluster"
     secrets = "arn:aws:kms:eu-central-1:000000000001:key/secrets"
@@ -47,6 +48,23 @@ run "control_plane" {
     condition     = aws_eks_cluster.this.access_config[0].authentication_mode == "API" && !aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
     error_message = "Whoever made it has no rights by that."
   }
+}
+
+run "services_have_addresses_that_the_overlays_let_out_to" {
+  command = plan
+
+  assert {
+    condition     = aws_eks_cluster.this.kubernetes_network_config[0].service_ipv4_cidr == "10.100.0.0/16"
+    error_message = "EKS chooses the API server's address, maybe outside of 10.0.0.0/8."
+  }
+}
+
+run "services_elsewhere_are_refused" {
+  command = plan
+  variables {
+    service_cidr = "172.20.0.0/16"
+  }
+  expect_failures = [var.service_cidr]
 }
 
 run "nodes" {
