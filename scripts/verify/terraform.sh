@@ -126,6 +126,11 @@ must_notice 'an argument left out' modules/databases/main.tf '/instance_class = 
 must_notice 'a module that is not given what it needs' environments/staging/main.tf '/log_key_arn /d' validate "$bad/environments/staging"
 must_notice 'a public endpoint of the cluster' modules/kubernetes/main.tf 's/endpoint_public_access  = false/endpoint_public_access  = true/' run_tests "$bad/modules/kubernetes"
 must_notice 'a trail that can be deleted' modules/security/trail.tf 's/"COMPLIANCE"/"GOVERNANCE"/' run_tests "$bad/modules/security"
+must_notice 'a key that nobody may name' modules/security/main.tf 's/"kms:CreateAlias", //' run_tests "$bad/modules/security"
+must_notice 'a key that the cluster is not given' modules/security/main.tf '/Sid .*"ClusterIsMade"/,/Resource/s/"kms:CreateGrant", //' run_tests "$bad/modules/security"
+must_notice 'a trail that moves after it is deleted' modules/security/trail.tf 's/max(var.trail_retention_days + 30, 180)/var.trail_retention_days + 30/' run_tests "$bad/modules/security"
+must_notice 'an endpoint that refuses who comes with a token' modules/networking/endpoints.tf 's/"sts:AssumeRoleWithWebIdentity"/"sts:GetCallerIdentity"/' run_tests "$bad/modules/networking"
+must_notice 'no way in' environments/staging/terraform.tfvars '/^  headquarters = /d' run_tests "$bad/environments/staging"
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
 must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad
 # shellcheck disable=SC2016 # sed's dollar

@@ -62,6 +62,8 @@ module "kubernetes" {
   deploy_repository   = var.deploy_repository
   deploy_environment  = var.environment
   deploy_provider_arn = var.deploy_provider_arn
+  # A plan asks the managed Redis' password of Secrets Manager (modules/databases/redis.tf).
+  plan_secret_arns = var.redis == null ? [] : [module.security.secret_arns["security-hub/redis"]]
 }
 
 module "databases" {

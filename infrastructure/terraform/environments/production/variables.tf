@@ -66,13 +66,16 @@ variable "nat_per_zone" {
 }
 
 variable "vpn_sites" {
-  description = "Sites that reach the cluster's private endpoint."
+  description = "Sites that reach the cluster's private endpoint; nobody else does."
   type = map(object({
     address  = string
     asn      = optional(number, 65000)
     networks = list(string)
   }))
-  default = {}
+  validation {
+    condition     = length(var.vpn_sites) > 0
+    error_message = "The cluster answers inside the network only: without a site nobody can get in, not even to install what must be there first."
+  }
 }
 
 variable "kubernetes_version" {

@@ -150,6 +150,11 @@ variable "deploy_environment" {
   }
 }
 
+variable "plan_secret_arns" {
+  description = "Secrets whose values a plan reads: the managed Redis' one; none where the cluster runs it."
+  type        = list(string)
+}
+
 variable "deploy_provider_arn" {
   description = "The account's OIDC provider of GitHub's pipelines; null makes it."
   type        = string

@@ -26,6 +26,7 @@ variables {
   admin_role_arns    = ["arn:aws:iam::000000000001:role/platform-admin"]
   deploy_repository  = "security-hub/security-hub"
   deploy_environment = "production"
+  plan_secret_arns   = []
 }
 
 run "control_plane" {
@@ -123,12 +124,29 @@ run "each_job_of_the_pipeline_takes_its_own_role" {
     error_message = "What deploys pushes no image."
   }
   assert {
-    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Effect == "Deny" || alltrue([for a in s.Action : startswith(a, "s3:") || startswith(a, "kms:")])])
+    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Effect == "Deny" || alltrue([for a in flatten([s.Action]) : startswith(a, "s3:") || startswith(a, "kms:")])])
     error_message = "What plans changes nothing but the state's lock."
   }
   assert {
-    condition     = contains(flatten([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Action if s.Effect == "Deny"]), "secretsmanager:GetSecretValue")
+    condition     = [for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Resource if s.Effect == "Deny" && contains(s.Action, "secretsmanager:GetSecretValue")] == [["*"]]
     error_message = "What plans reads no secret."
+  }
+}
+
+run "a_plan_reads_the_one_secret_that_it_needs" {
+  command = plan
+  variables {
+    plan_secret_arns = ["arn:aws:secretsmanager:eu-central-1:000000000001:secret:security-hub/redis"]
+  }
+  assert {
+    condition = [for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : join(" ", flatten([s.Effect, try(["but", s.NotResource], s.Resource)])) if contains(flatten([s.Action]), "secretsmanager:GetSecretValue")] == [
+      "Deny but ${var.plan_secret_arns[0]}", "Allow ${var.plan_secret_arns[0]}",
+    ]
+    error_message = "That one, and no other."
+  }
+  assert {
+    condition     = contains(flatten([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Resource if s.Effect == "Allow" && contains(s.Action, "kms:Decrypt")]), var.key_arns["secrets"])
+    error_message = "And opens it."
   }
 }
 
