@@ -131,6 +131,9 @@ must_notice 'a key that the cluster is not given' modules/security/main.tf '/Sid
 must_notice 'a trail that moves after it is deleted' modules/security/trail.tf 's/max(var.trail_retention_days + 30, 180)/var.trail_retention_days + 30/' run_tests "$bad/modules/security"
 must_notice 'an endpoint that refuses who comes with a token' modules/networking/endpoints.tf 's/"sts:AssumeRoleWithWebIdentity"/"sts:GetCallerIdentity"/' run_tests "$bad/modules/networking"
 must_notice 'no way in' environments/staging/terraform.tfvars '/^  headquarters = /d' run_tests "$bad/environments/staging"
+must_notice 'machines without the tag that costs are told apart by' modules/kubernetes/nodes.tf 's/      tags          = merge(var.tags, {/      tags          = merge({}, {/' run_tests "$bad/modules/kubernetes"
+must_notice 'nodes whose disks cannot be opened' modules/kubernetes/identities.tf 's/toset(\["disks", "karpenter"\])/toset(["disks"])/' run_tests "$bad/modules/kubernetes"
+must_notice 'a copy of backups that fails in silence' modules/monitoring/alarms.tf 's/OperationFailedReplication/OperationMissedThreshold/' run_tests "$bad/modules/monitoring"
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
 must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad
 # shellcheck disable=SC2016 # sed's dollar

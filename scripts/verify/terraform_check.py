@@ -158,7 +158,7 @@ def expected(name, values):
         # The last quarter but one eighth of the network (modules/networking/main.tf).
         "data_networks": [",".join(str(list(network.subnets(5))[28 + zone]) for zone in range(3))],
         "backup_path": [f"s3://{hub}-backups-", given["account_id"], "/database"],
-        "backup_role_arn": [given["account_id"], f":role/{hub}-database-backup"],
+        "dns_zone_id": [given["dns_zone_id"]],
         "disk_key_arn": [f"arn:aws:kms:{given['region']}:{given['account_id']}:key/"],
         "image_registry": [f"{given['account_id']}.dkr.ecr.{given['region']}.amazonaws.com/{hub}/security-hub"],
         "remote_write_url": [f"https://aps-workspaces.{given['region']}.amazonaws.com/workspaces/", "/api/v1/remote_write"],
@@ -246,7 +246,7 @@ def overlays(root, kubernetes):
             continue
         for name, value in told.items():
             parts = expected(name, values)
-            if any(part not in value for part in parts) or (len(parts) == 1 and name in ("region", "trusted_proxies") and value != parts[0]):
+            if any(part not in value for part in parts) or (len(parts) == 1 and name in ("region", "trusted_proxies", "dns_zone_id") and value != parts[0]):
                 fault(overlay / "place.yaml", f"{name} is {value}, and terraform.tfvars makes it {' … '.join(parts)}")
         written = subprocess.run([kubernetes / "place.sh"], input=json.dumps(told), capture_output=True, text=True, check=True).stdout
         if written != (overlay / "place.yaml").read_text():

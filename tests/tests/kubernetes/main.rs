@@ -8,6 +8,7 @@
 mod cluster;
 mod faults;
 mod guard;
+mod identity;
 mod network;
 mod objects;
 mod platform;

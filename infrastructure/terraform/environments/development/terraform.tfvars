@@ -14,6 +14,7 @@ vpn_sites = {
   # Documentation addresses (RFC 5737): the first site's own.
   headquarters = { address = "192.0.2.10", networks = ["172.20.0.0/20"] }
 }
+dns_zone_id = "Z0000000000001"
 
 kubernetes_version = "1.35"
 node_pools = {

@@ -76,6 +76,16 @@ variable "vpn_sites" {
     condition     = length(var.vpn_sites) > 0
     error_message = "The cluster answers inside the network only: without a site nobody can get in, not even to install what must be there first."
   }
+  default = {}
+}
+
+variable "dns_zone_id" {
+  description = "The zone in Route 53 that the hub's host name is in: cert-manager proves there that the name is ours."
+  type        = string
+  validation {
+    condition     = can(regex("^Z[A-Z0-9]{4,31}$", var.dns_zone_id))
+    error_message = "The identifier of a hosted zone, for example Z0123456789ABC."
+  }
 }
 
 variable "kubernetes_version" {

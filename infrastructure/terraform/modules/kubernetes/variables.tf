@@ -8,9 +8,8 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags on top of the provider's default tags."
+  description = "The environment's tags, by which costs are told apart; the provider's default tags do not reach machines and volumes."
   type        = map(string)
-  default     = {}
 }
 
 variable "kubernetes_version" {
@@ -72,6 +71,11 @@ variable "backup_bucket_arn" {
 
 variable "firewall_arn" {
   description = "Web ACL that the load balancer controller may hang on an application load balancer; nothing asks it to."
+  type        = string
+}
+
+variable "dns_zone_id" {
+  description = "The zone in Route 53 in which cert-manager proves that the hub's host name is ours."
   type        = string
 }
 

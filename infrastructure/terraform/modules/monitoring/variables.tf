@@ -38,6 +38,11 @@ variable "trail_log_group" {
   type        = string
 }
 
+variable "backup_bucket" {
+  description = "Bucket of the database's backups; a copy that fails is told."
+  type        = string
+}
+
 variable "alarm_targets" {
   description = "Identifiers of the databases' machines, from the databases module."
   type = object({

@@ -10,6 +10,7 @@ variables {
   cluster_name       = "security-hub-test"
   log_key_arn        = "arn:aws:kms:eu-central-1:000000000001:key/logs"
   trail_log_group    = "/security-hub-test/trail"
+  backup_bucket      = "security-hub-test-backups"
   alarm_targets = {
     postgresql_primary  = ["test-primary"]
     postgresql_replicas = ["test-replica-1"]
@@ -67,6 +68,10 @@ run "alarms" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.resource["test-primary-storage"].threshold == 10737418240
     error_message = "A tenth of 100 GiB."
+  }
+  assert {
+    condition     = aws_s3_bucket_notification.backup.bucket == "security-hub-test-backups" && one(aws_s3_bucket_notification.backup.topic).events == toset(["s3:Replication:OperationFailedReplication"]) && contains(jsondecode(aws_sns_topic_policy.alarms.policy).Statement[0].Principal.Service, "s3.amazonaws.com")
+    error_message = "A backup that is not copied is told."
   }
 }
 

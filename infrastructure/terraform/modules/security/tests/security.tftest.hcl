@@ -130,6 +130,10 @@ run "backups" {
     condition     = one(aws_s3_bucket_replication_configuration.backup.rule).delete_marker_replication[0].status == "Disabled"
     error_message = "A deletion here is none there."
   }
+  assert {
+    condition     = one(aws_s3_bucket_replication_configuration.backup.rule).destination[0].metrics[0].status == "Enabled"
+    error_message = "A copy that fails is told."
+  }
 }
 
 run "registry" {
