@@ -23,6 +23,19 @@ MODULES = ["networking", "kubernetes", "databases", "security", "monitoring"]
 # Whatever is forced by AWS or only refuses says so in a comment above its statement.
 WILDCARD = re.compile(r'^\s*(Action|Resource|NotAction|NotResource|resources)\s*=\s*\[?\s*"(?:[a-z0-9-]+:)?\*"|"[a-z0-9-]+:\*"')
 
+# AWS' own policies grow without our doing, so each that is attached stands here, with why it is not too much.
+MANAGED = {
+    "AmazonEC2ContainerRegistryPullOnly": "nodes pull images",
+    "AmazonEKSClusterPolicy": "the control plane's own, which EKS demands",
+    "AmazonEKSWorkerNodePolicy": "nodes join their cluster",
+    "AmazonEKS_CNI_Policy": "nodes give pods addresses",
+    "ReadOnlyAccess": "a plan reads the settings of whatever there is; deploy.tf refuses it the content",
+    "service-role/AWSBackupServiceRolePolicyForBackup": "AWS Backup's own service",
+    "service-role/AWSBackupServiceRolePolicyForRestores": "AWS Backup's own service",
+    "service-role/AmazonEBSCSIDriverPolicy": "bound to the tags of the disk driver",
+    "service-role/AmazonRDSEnhancedMonitoringRole": "writes figures of RDS",
+}
+
 faults = []
 
 
@@ -84,6 +97,9 @@ def wildcards(path):
             start = max((i for i, a in enumerate(above) if re.match(r"^(resource|data) ", a)), default=0)
             if not any("# wildcard:" in a for a in above[start:]):
                 fault(f"{path}:{number + 1}", "a wildcard without a reason (# wildcard: …) in its resource")
+        for policy in re.findall(r"arn:aws:iam::aws:policy/([\w/-]+)", line):
+            if policy not in MANAGED:
+                fault(f"{path}:{number + 1}", f"attaches {policy}, which nobody weighed (MANAGED)")
         if "checkov:skip=" in line and not re.search(r"checkov:skip=\w+:.{20,}", line):
             fault(f"{path}:{number + 1}", "a check is left out without a reason")
 

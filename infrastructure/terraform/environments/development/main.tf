@@ -103,5 +103,6 @@ module "monitoring" {
   metrics_retention_days = var.metrics_retention_days
   archive_lock_days      = var.archive_lock_days
   managed_grafana        = var.managed_grafana
+  grafana_groups         = var.grafana_groups
   account_services       = var.account_services
 }

@@ -218,7 +218,7 @@ variable "denied_countries" {
 }
 
 variable "account_services" {
-  description = "GuardDuty, Security Hub, Config, anomaly alarms: off where another environment of the account has them."
+  description = "GuardDuty, Security Hub, Config, anomaly alarms: off where the account has them already, for example of the organisation."
   type        = bool
   default     = true
 }
@@ -246,4 +246,10 @@ variable "metrics_retention_days" {
 variable "managed_grafana" {
   description = "A managed Grafana beside the cluster's."
   type        = bool
+}
+
+variable "grafana_groups" {
+  description = "Who may what in it."
+  type        = map(list(string))
+  default     = {}
 }

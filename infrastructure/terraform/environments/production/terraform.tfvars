@@ -43,3 +43,5 @@ monthly_budget_usd     = 6000
 anomaly_threshold_usd  = 200
 metrics_retention_days = 400
 managed_grafana        = true
+# Groups of IAM Identity Center; a placeholder.
+grafana_groups = { ADMIN = ["00000000-0000-0000-0000-000000000001"] }

@@ -22,6 +22,7 @@ variables {
   anomaly_threshold_usd = 100
   archive_lock_days     = 365
   managed_grafana       = true
+  grafana_groups        = { ADMIN = ["00000000-0000-0000-0000-000000000001"] }
 }
 
 run "logs_are_locked" {
@@ -51,6 +52,10 @@ run "metrics" {
   assert {
     condition     = aws_grafana_workspace.this["this"].authentication_providers == tolist(["AWS_SSO"])
     error_message = "Signed in to through the organisation."
+  }
+  assert {
+    condition     = { for role, a in aws_grafana_role_association.this : role => a.group_ids } == { ADMIN = toset(["00000000-0000-0000-0000-000000000001"]) }
+    error_message = "Somebody may do something in it."
   }
 }
 
@@ -96,8 +101,16 @@ run "without_what_costs_extra" {
   }
   assert {
     condition     = output.dashboards_url == null && length(aws_ce_anomaly_monitor.services) == 0
-    error_message = "The cluster's own Grafana; another environment's alarms."
+    error_message = "The cluster's own Grafana; the alarms that the account has already."
   }
+}
+
+run "a_grafana_that_nobody_administers_is_refused" {
+  command = plan
+  variables {
+    grafana_groups = { VIEWER = ["00000000-0000-0000-0000-000000000001"] }
+  }
+  expect_failures = [var.grafana_groups]
 }
 
 run "alarms_that_nobody_hears_are_refused" {

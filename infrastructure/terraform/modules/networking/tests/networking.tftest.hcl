@@ -131,3 +131,11 @@ run "a_site_that_is_everything_is_refused" {
   }
   expect_failures = [var.vpn_sites]
 }
+
+run "a_site_of_eleven_networks_is_refused" {
+  command = plan
+  variables {
+    vpn_sites = { many = { address = "192.0.2.10", networks = [for i in range(11) : "172.20.${i}.0/24"] } }
+  }
+  expect_failures = [var.vpn_sites]
+}

@@ -169,7 +169,7 @@ run "once_in_an_account" {
   }
   assert {
     condition     = length(aws_guardduty_detector.this) + length(aws_securityhub_account.this) + length(aws_config_configuration_recorder.this) + length(aws_guardduty_detector_feature.this) == 0
-    error_message = "A second environment of an account leaves them to the first."
+    error_message = "What the account has already is left to whoever made it."
   }
 }
 
