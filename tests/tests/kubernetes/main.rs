@@ -5,10 +5,10 @@
     reason = "a test that cannot read the objects fails"
 )]
 
+mod agent;
 mod cluster;
 mod faults;
 mod guard;
-mod identity;
 mod network;
 mod objects;
 mod platform;

@@ -79,15 +79,6 @@ variable "vpn_sites" {
   default = {}
 }
 
-variable "dns_zone_id" {
-  description = "The zone in Route 53 that the hub's host name is in: cert-manager proves there that the name is ours."
-  type        = string
-  validation {
-    condition     = can(regex("^Z[A-Z0-9]{4,31}$", var.dns_zone_id))
-    error_message = "The identifier of a hosted zone, for example Z0123456789ABC."
-  }
-}
-
 variable "kubernetes_version" {
   description = "Kubernetes' minor release."
   type        = string
@@ -162,6 +153,15 @@ variable "deploy_provider_arn" {
   description = "The account's OIDC provider of GitHub's pipelines; null makes it."
   type        = string
   default     = null
+}
+
+variable "dns_zone_id" {
+  description = "The zone in Route 53 that the hub's host name is in: cert-manager proves there that the name is ours."
+  type        = string
+  validation {
+    condition     = can(regex("^Z[A-Z0-9]{4,31}$", var.dns_zone_id))
+    error_message = "The identifier of a hosted zone, for example Z0123456789ABC."
+  }
 }
 
 variable "log_retention_days" {
