@@ -184,6 +184,7 @@ must_notice_overlay 'databases nowhere' overlays/staging/kustomization.yaml '/  
 must_notice_overlay 'a value that is another network' overlays/production/place.yaml 's|trusted_proxies: .*|trusted_proxies: "10.41.0.0/16"|'
 must_notice_overlay 'a value that no object takes' components/place/kustomization.yaml 's/parameters.kmsKeyId/parameters.fsType/'
 must_notice_overlay 'metrics that are written nowhere' monitoring/prometheus/prometheus.yml 's/  - url: .*/  - url: https:\/\/elsewhere/'
+must_notice_overlay 'backups that their copy cannot open' deployments/postgresql-cluster.yaml 's/^      compression: gzip/&\n      encryption: aws:kms/'
 must_notice_overlay 'a zone whose database is not reached' components/managed-data/kustomization.yaml 's/index: 2}/index: 1}/'
 
 printf '\nverify-terraform: %d modules, %d environments, %d tests, %d planted faults noticed. The provider'\''s own checks: %s. Not run: plan and apply against AWS.\n' \

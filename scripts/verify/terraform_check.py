@@ -284,6 +284,17 @@ def overlays(root, kubernetes):
             fault(root, f"the output {name} goes nowhere in {environment}")
 
 
+def sealed(kubernetes):
+    """Backups take the bucket's own key (security/backup_bucket.tf): `aws:kms` without a key's name is AWS' key, which their copy's role
+    cannot open."""
+    path = kubernetes / "deployments/postgresql-cluster.yaml"
+    for one in YAML(typ="safe").load_all(path):
+        if one["kind"] == "ObjectStore":
+            for what in ("wal", "data"):
+                if "encryption" in one["spec"]["configuration"][what]:
+                    fault(path, f"{what} is not sealed with the bucket's key")
+
+
 def main(where, kubernetes="infrastructure/kubernetes"):
     root = pathlib.Path(where)
     for name in MODULES:
@@ -302,6 +313,7 @@ def main(where, kubernetes="infrastructure/kubernetes"):
         fault(root, "two environments share addresses")
     secrets()
     overlays(root, pathlib.Path(kubernetes))
+    sealed(pathlib.Path(kubernetes))
     for line in faults:
         print(line, file=sys.stderr)
     print(f"{len(MODULES)} modules, {len(ENVIRONMENTS)} environments, {len(faults)} faults")
