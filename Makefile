@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-deploy verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record bench-deploy bench-keys bench-failover verify-patroni clean
+.PHONY: help bootstrap bootstrap-test bootstrap-verify build demo test check fmt bench image sbom verify verify-image verify-reproducible verify-deploy verify-kubernetes verify-terraform verify-pipelines audit scan coverage dast drill push release plan deploy rollback undo smoke performance watch record told bench-deploy bench-keys bench-failover verify-patroni clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,14 +99,17 @@ undo: ## a deploy that was cut off in ENVIRONMENT is taken back; nothing is done
 smoke: ## whether the hub at HUB_URL is ready
 	hubctl health --url "$${HUB_URL:?where the hub is}"
 
-performance: ## half a minute of requests at HUB_URL: all answered, p95 below P95_MS
+performance: ## half a minute of requests at HUB_URL, with HUB_TOKEN such as ask the database: all answered, p95 below P95_MS
 	@scripts/pipeline/performance.sh
 
-watch: ## no alert fires for two minutes (ALERTMANAGER_URL)
+watch: ## no alert began since the deploy, nor does in two minutes (ALERTMANAGER_URL)
 	@scripts/pipeline/watch.sh
 
 record: ## what was done in ENVIRONMENT and how it stands, in dist/record.json
 	@scripts/pipeline/deploy.sh record
+
+told: ## tell people that a pipeline failed (TOLD_URL)
+	@scripts/pipeline/told.sh
 
 bench-deploy: verify-deploy ## the same
 

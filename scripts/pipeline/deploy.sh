@@ -20,6 +20,8 @@ case $what in
     kept=${HUB_RELEASES:-/var/lib/security-hub-deploy/releases}/${ENVIRONMENT:?}/$(sha256sum dist/release/release.note | cut -c1-16)
     mkdir -p "$kept"
     cp -a dist/release/. "$kept/"
+    # Since when alerts are its fault (watch.sh).
+    date +%s >dist/began
     exec hubctl deploy --release "$kept"
     ;;
   rollback) exec hubctl rollback ;;

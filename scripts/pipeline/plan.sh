@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make plan: what would change in ENVIRONMENT's infrastructure, saved. A pipeline applies nothing by itself: whoever applies
-# takes the saved plan. Fails if the plan would destroy something that keeps data.
+# make plan: what would change in ENVIRONMENT's infrastructure, saved in PLANS, a folder that outlasts the job. A pipeline applies
+# nothing by itself: whoever applies takes the saved plan. Fails if the plan would destroy something that keeps data.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=${ENVIRONMENT:?production, staging or development}
@@ -10,6 +10,8 @@ terraform -chdir="$place" plan -input=false -lock-timeout=5m -out=saved.tfplan
 # The plan itself may hold secrets: it stays on the runner, for whoever applies it; people read the text.
 if [ -n "${PLANS:-}" ]; then
   install -D -m 0600 "$place/saved.tfplan" "$PLANS/$environment-$(git rev-parse --short=12 HEAD).tfplan"
+  # Terraform refuses a plan once the state went on; nobody needs those of last month.
+  find "$PLANS" -name "$environment-*.tfplan" -mtime +30 -delete
 fi
 terraform -chdir="$place" show -no-color saved.tfplan >"$place/saved.tfplan.txt"
 terraform -chdir="$place" show -json saved.tfplan | python3 -c '

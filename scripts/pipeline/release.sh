@@ -16,6 +16,10 @@ HUB_MIGRATIONS_REPORT=$PWD/$out/migrations.json cargo test --quiet --workspace -
 [ -s "$out/migrations.json" ] || { printf 'release: nobody linted the migrations: no test is called migration_lint\n' >&2; exit 1; }
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 commit=$(git rev-parse HEAD)
+# Where images are not for everybody, what was said of them is not either.
+if [ -n "${REGISTRY_PASSWORD:-}" ]; then
+  cosign login "${IMAGE%%/*}" --username "${REGISTRY_USER:?}" --password-stdin <<<"$REGISTRY_PASSWORD"
+fi
 # Built by whom, from what: by our pipeline, on the main branch, from the commit that stands here. Nothing is sealed without.
 if [ -n "${GITHUB_ACTIONS:-}" ]; then
   gh attestation verify "oci://$IMAGE" --repo "$GITHUB_REPOSITORY" --source-ref refs/heads/main --source-digest "$commit" \

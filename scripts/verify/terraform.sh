@@ -38,6 +38,28 @@ terraform fmt -check -recursive -diff "$tree" || fail 'not formatted: terraform 
 check() { "$yaml" -B scripts/verify/terraform_check.py "$@"; }
 check "$tree"
 
+step "the provider's own checks, where its registry answers"
+# It judges values as well: lengths, formats, what goes with what. A registry that answers and a provider that cannot be had is a fault.
+registry="not run: Terraform's registry does not answer here"
+own_checks() {
+  local place
+  mkdir -p "$work/plugins"
+  copy "$work/own"
+  for place in "${environments[@]}"; do
+    (
+      # One download for the three: there is no lock file that it could break.
+      export TF_PLUGIN_CACHE_DIR=$work/plugins TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1
+      cd "$work/own/environments/$place"
+      terraform init -backend=false -input=false -no-color && terraform validate -no-color
+    ) >"$work/out" 2>&1 || { cat "$work/out" >&2; fail "$place, by the provider itself"; }
+  done
+  registry='run, with the provider itself'
+}
+if curl -fsS -m 10 -o /dev/null "${TERRAFORM_REGISTRY:-https://registry.terraform.io}/.well-known/terraform.json" 2>/dev/null; then
+  own_checks
+fi
+printf '%s\n' "$registry"
+
 step 'the provider: its schemas, and nothing behind them'
 "$python" -B scripts/verify/terraform_schema.py "$package" "$tree" "$work/schema"
 mkdir "$work/provider"
@@ -127,8 +149,17 @@ must_notice 'a module that is not given what it needs' environments/staging/main
 must_notice 'a public endpoint of the cluster' modules/kubernetes/main.tf 's/endpoint_public_access  = false/endpoint_public_access  = true/' run_tests "$bad/modules/kubernetes"
 must_notice 'addresses of Services that EKS chooses' modules/kubernetes/main.tf '/service_ipv4_cidr/d' run_tests "$bad/modules/kubernetes"
 must_notice 'a trail that can be deleted' modules/security/trail.tf 's/"COMPLIANCE"/"GOVERNANCE"/' run_tests "$bad/modules/security"
+must_notice 'a key that nobody may name' modules/security/main.tf 's/"kms:CreateAlias", //' run_tests "$bad/modules/security"
+must_notice 'a key that the cluster is not given' modules/security/main.tf '/Sid .*"ClusterIsMade"/,/Resource/s/"kms:CreateGrant", //' run_tests "$bad/modules/security"
+must_notice 'a trail that moves after it is deleted' modules/security/trail.tf 's/max(var.trail_retention_days + 30, 180)/var.trail_retention_days + 30/' run_tests "$bad/modules/security"
+must_notice 'an endpoint that refuses who comes with a token' modules/networking/endpoints.tf 's/"sts:AssumeRoleWithWebIdentity"/"sts:GetCallerIdentity"/' run_tests "$bad/modules/networking"
+must_notice 'no way in' environments/staging/terraform.tfvars '/^  headquarters = /d' run_tests "$bad/environments/staging"
+must_notice 'machines without the tag that costs are told apart by' modules/kubernetes/nodes.tf 's/      tags          = merge(var.tags, {/      tags          = merge({}, {/' run_tests "$bad/modules/kubernetes"
+must_notice 'nodes whose disks cannot be opened' modules/kubernetes/identities.tf 's/toset(\["disks", "karpenter"\])/toset(["disks"])/' run_tests "$bad/modules/kubernetes"
+must_notice 'a copy of backups that fails in silence' modules/monitoring/alarms.tf 's/OperationFailedReplication/OperationMissedThreshold/' run_tests "$bad/modules/monitoring"
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
 must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad
+must_notice 'a policy of AWS that nobody weighed' modules/kubernetes/deploy.tf 's/policy\/ReadOnlyAccess/policy\/PowerUserAccess/' check_bad
 # shellcheck disable=SC2016 # sed's dollar
 must_notice 'a variable that nobody uses' modules/monitoring/variables.tf '$a variable "idle" { type = string }' check_bad
 must_notice 'an environment that goes its own way' environments/staging/main.tf 's/# One environment/# An environment/' check_bad
@@ -154,7 +185,8 @@ must_notice_overlay 'databases nowhere' overlays/staging/kustomization.yaml '/  
 must_notice_overlay 'a value that is another network' overlays/production/place.yaml 's|trusted_proxies: .*|trusted_proxies: "10.41.0.0/16"|'
 must_notice_overlay 'a value that no object takes' components/place/kustomization.yaml 's/parameters.kmsKeyId/parameters.fsType/'
 must_notice_overlay 'metrics that are written nowhere' monitoring/prometheus/prometheus.yml 's/  - url: .*/  - url: https:\/\/elsewhere/'
+must_notice_overlay 'backups that their copy cannot open' deployments/postgresql-cluster.yaml 's/^      compression: gzip/&\n      encryption: aws:kms/'
 must_notice_overlay 'a zone whose database is not reached' components/managed-data/kustomization.yaml 's/index: 2}/index: 1}/'
 
-printf '\nverify-terraform: %d modules, %d environments, %d tests, %d planted faults noticed. Not run: plan and apply against AWS.\n' \
-  "${#modules[@]}" "${#environments[@]}" "$tests" "$noticed"
+printf '\nverify-terraform: %d modules, %d environments, %d tests, %d planted faults noticed. The provider'\''s own checks: %s. Not run: plan and apply against AWS.\n' \
+  "${#modules[@]}" "${#environments[@]}" "$tests" "$noticed" "$registry"

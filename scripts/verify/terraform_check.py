@@ -23,6 +23,19 @@ MODULES = ["networking", "kubernetes", "databases", "security", "monitoring"]
 # Whatever is forced by AWS or only refuses says so in a comment above its statement.
 WILDCARD = re.compile(r'^\s*(Action|Resource|NotAction|NotResource|resources)\s*=\s*\[?\s*"(?:[a-z0-9-]+:)?\*"|"[a-z0-9-]+:\*"')
 
+# AWS' own policies grow without our doing, so each that is attached stands here, with why it is not too much.
+MANAGED = {
+    "AmazonEC2ContainerRegistryPullOnly": "nodes pull images",
+    "AmazonEKSClusterPolicy": "the control plane's own, which EKS demands",
+    "AmazonEKSWorkerNodePolicy": "nodes join their cluster",
+    "AmazonEKS_CNI_Policy": "nodes give pods addresses",
+    "ReadOnlyAccess": "a plan reads the settings of whatever there is; deploy.tf refuses it the content",
+    "service-role/AWSBackupServiceRolePolicyForBackup": "AWS Backup's own service",
+    "service-role/AWSBackupServiceRolePolicyForRestores": "AWS Backup's own service",
+    "service-role/AmazonEBSCSIDriverPolicy": "bound to the tags of the disk driver",
+    "service-role/AmazonRDSEnhancedMonitoringRole": "writes figures of RDS",
+}
+
 faults = []
 
 
@@ -84,6 +97,9 @@ def wildcards(path):
             start = max((i for i, a in enumerate(above) if re.match(r"^(resource|data) ", a)), default=0)
             if not any("# wildcard:" in a for a in above[start:]):
                 fault(f"{path}:{number + 1}", "a wildcard without a reason (# wildcard: …) in its resource")
+        for policy in re.findall(r"arn:aws:iam::aws:policy/([\w/-]+)", line):
+            if policy not in MANAGED:
+                fault(f"{path}:{number + 1}", f"attaches {policy}, which nobody weighed (MANAGED)")
         if "checkov:skip=" in line and not re.search(r"checkov:skip=\w+:.{20,}", line):
             fault(f"{path}:{number + 1}", "a check is left out without a reason")
 
@@ -158,7 +174,7 @@ def expected(name, values):
         # The last quarter but one eighth of the network (modules/networking/main.tf).
         "data_networks": [",".join(str(list(network.subnets(5))[28 + zone]) for zone in range(3))],
         "backup_path": [f"s3://{hub}-backups-", given["account_id"], "/database"],
-        "backup_role_arn": [given["account_id"], f":role/{hub}-database-backup"],
+        "dns_zone_id": [given["dns_zone_id"]],
         "disk_key_arn": [f"arn:aws:kms:{given['region']}:{given['account_id']}:key/"],
         "image_registry": [f"{given['account_id']}.dkr.ecr.{given['region']}.amazonaws.com/{hub}/security-hub"],
         "remote_write_url": [f"https://aps-workspaces.{given['region']}.amazonaws.com/workspaces/", "/api/v1/remote_write"],
@@ -246,7 +262,7 @@ def overlays(root, kubernetes):
             continue
         for name, value in told.items():
             parts = expected(name, values)
-            if any(part not in value for part in parts) or (len(parts) == 1 and name in ("region", "trusted_proxies") and value != parts[0]):
+            if any(part not in value for part in parts) or (len(parts) == 1 and name in ("region", "trusted_proxies", "dns_zone_id") and value != parts[0]):
                 fault(overlay / "place.yaml", f"{name} is {value}, and terraform.tfvars makes it {' … '.join(parts)}")
         written = subprocess.run([kubernetes / "place.sh"], input=json.dumps(told), capture_output=True, text=True, check=True).stdout
         if written != (overlay / "place.yaml").read_text():
@@ -268,6 +284,17 @@ def overlays(root, kubernetes):
             fault(root, f"the output {name} goes nowhere in {environment}")
 
 
+def sealed(kubernetes):
+    """Backups take the bucket's own key (security/backup_bucket.tf): `aws:kms` without a key's name is AWS' key, which their copy's role
+    cannot open."""
+    path = kubernetes / "deployments/postgresql-cluster.yaml"
+    for one in YAML(typ="safe").load_all(path):
+        if one["kind"] == "ObjectStore":
+            for what in ("wal", "data"):
+                if "encryption" in one["spec"]["configuration"][what]:
+                    fault(path, f"{what} is not sealed with the bucket's key")
+
+
 def main(where, kubernetes="infrastructure/kubernetes"):
     root = pathlib.Path(where)
     for name in MODULES:
@@ -286,6 +313,7 @@ def main(where, kubernetes="infrastructure/kubernetes"):
         fault(root, "two environments share addresses")
     secrets()
     overlays(root, pathlib.Path(kubernetes))
+    sealed(pathlib.Path(kubernetes))
     for line in faults:
         print(line, file=sys.stderr)
     print(f"{len(MODULES)} modules, {len(ENVIRONMENTS)} environments, {len(faults)} faults")

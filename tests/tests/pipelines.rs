@@ -12,8 +12,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+#[path = "pipelines/chain.rs"]
+mod chain;
 #[path = "pipelines/commands.rs"]
 mod commands;
+#[path = "pipelines/probes.rs"]
+mod probes;
 #[path = "pipelines/scripts.rs"]
 mod scripts;
 
@@ -78,13 +82,16 @@ fn gitlab(jobs: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The Jenkinsfile's stages in the order of the file: name, and text up to the next one.
+/// The Jenkinsfile's stages in the order of the file: name, and text up to the next one. What the whole pipeline does at its end
+/// counts as the last, `told`.
 fn stages(text: &str) -> Vec<(String, String)> {
     let code: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect();
-    let code = code.join("\n");
+    let code = code
+        .join("\n")
+        .replace("\n    post {", "\n    stage('told') {");
     let parts = code.split("stage('").skip(1);
     parts
         .map(|part| part.split_once('\'').unwrap())
@@ -128,12 +135,12 @@ fn the_three_do_the_same_in_the_same_order() {
         "scripts/ci/images.sh load",
         "push",
         "scripts/ci/sign.sh",
+        "told",
     ];
     assert_eq!(building, order);
-    let jobs = ["test", "supply", "infrastructure", "build-image", "publish"];
-    assert_eq!(building, gitlab(&jobs));
-    let jobs = ["test", "supply", "infrastructure", "image", "publish"];
-    assert_eq!(building, jenkins(&jobs));
+    let jobs = |image| ["test", "supply", "infrastructure", image, "publish", "told"];
+    assert_eq!(building, gitlab(&jobs("build-image")));
+    assert_eq!(building, jenkins(&jobs("image")));
 
     let production = github("cd-production");
     let order = [
@@ -147,19 +154,23 @@ fn the_three_do_the_same_in_the_same_order() {
         "undo",
         "record",
     ];
-    assert_eq!(production, order);
-    assert_eq!(production, gitlab(&[".validate", ".deploy"]));
-    assert_eq!(production, jenkins(&["validate", "deploy", "after"]));
+    assert_eq!(production, [&order[..], &["told"]].concat());
+    assert_eq!(production, gitlab(&[".validate", ".deploy", "told"]));
+    assert_eq!(
+        production,
+        jenkins(&["validate", "deploy", "after", "told"])
+    );
     // Staging says what it bore; production asks (`make release`).
-    let staging = [&order[..], &["scripts/ci/bore.sh"]].concat();
+    let staging = [&order[..], &["scripts/ci/bore.sh", "told"]].concat();
     assert_eq!(github("cd-staging"), staging);
     assert_eq!(gitlab(&["bore-staging"]), ["scripts/ci/bore.sh"]);
     assert_eq!(jenkins(&["bore"]), ["scripts/ci/bore.sh"]);
 
     let scans = github("security-scan");
     assert!(scans.len() > 6, "{scans:?}");
-    assert_eq!(scans, gitlab(&["scan", "release", "dast"]));
-    assert_eq!(scans, jenkins(&["scan", "release", "dast"]));
+    let jobs = ["scan", "release", "dast", "told"];
+    assert_eq!(scans, gitlab(&jobs));
+    assert_eq!(scans, jenkins(&jobs));
     // Every proof of infrastructure/ is run by a pipeline, and by `make verify`.
     let makefile = read("Makefile");
     let all = makefile
@@ -220,6 +231,7 @@ fn gitlab_and_jenkins_have_the_stages_in_that_order() {
         "deploy",
         "after",
         "bore",
+        "told",
     ];
     assert_eq!(names, wanted);
 }
@@ -311,6 +323,7 @@ fn may_write(workflow: &str, job: &str) -> &'static [&'static str] {
         ("ci", "publish") => &["attestations", "id-token", "packages"],
         // What it calls, together.
         ("ci", "staging") | ("cd-staging", "bore") => &["id-token", "packages"],
+        (_, "told") => &[],
         // The cloud, by OIDC.
         ("cd-staging" | "cd-production", _) => &["id-token"],
         _ => &[],
@@ -431,8 +444,14 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
     );
 
     let stages: BTreeMap<String, String> = stages(&read(JENKINS)).into_iter().collect();
-    assert!(stages["delivery"].contains("lock("));
+    for stage in ["validate", "rollout"] {
+        assert!(stages[stage].contains("lock(") && stages[stage].contains("agent {"));
+    }
     assert!(stages["approval"].contains("input ") && stages["approval"].contains("production"));
+    // People think long: neither a machine nor the lock waits for them.
+    for held in ["agent {", "lock("] {
+        assert!(!stages["approval"].contains(held) && !stages["delivery"].contains(held));
+    }
     assert!(!stages["deploy"].contains("rollback"));
     assert!(stages["after"].contains("unsuccessful { sh 'make rollback' }"));
     assert!(stages["after"].contains("unsuccessful { sh 'make undo' }"));

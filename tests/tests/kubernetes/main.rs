@@ -5,6 +5,7 @@
     reason = "a test that cannot read the objects fails"
 )]
 
+mod agent;
 mod cluster;
 mod database;
 mod edge;

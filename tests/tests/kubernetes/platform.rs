@@ -100,6 +100,8 @@ fn faults(place: &str, objects: &[Object]) -> Vec<String> {
         }
         for (pointer, wanted) in [
             ("/spec/instanceProfile", format!("{prefix}-node")),
+            // Terraform's budget counts by it.
+            ("/spec/tags/hub-environment", prefix.clone()),
             (
                 "/spec/subnetSelectorTerms/0/tags/karpenter.sh~1discovery",
                 prefix.clone(),
@@ -158,6 +160,7 @@ fn nodes_come_by_themselves_and_are_as_the_others() {
             "/spec/amiSelectorTerms/0/alias",
             json!("bottlerocket@latest"),
         ),
+        ("EC2NodeClass", "/spec/tags", Value::Null),
         ("NodePool", "/spec/limits", json!({})),
         (
             "NodePool",
@@ -205,7 +208,7 @@ fn controllers_are_installed_at_their_versions() {
         command
             .args([place, "--dry-run"])
             .env_remove("CLUSTER_NAME")
-            .env("QUEUE", "q");
+            .envs([("QUEUE", "q"), ("NETWORK_ID", "n"), ("AWS_REGION", "r")]);
         if let Some(cluster) = cluster {
             command.env("CLUSTER_NAME", cluster);
         }
@@ -255,11 +258,29 @@ fn controllers_are_installed_at_their_versions() {
         .map(|(release, place, account)| (release, place.to_owned(), account.to_owned()))
         .into();
     assert_eq!(there, wanted);
+    // What it cannot ask the machine for, and the tag by which costs are told apart.
+    let balancer = helm
+        .iter()
+        .find(|words| words[3] == "aws-load-balancer-controller");
+    for told in [
+        "clusterName=c",
+        "region=r",
+        "vpcId=n",
+        "defaultTags.hub-environment=c",
+    ] {
+        assert!(balancer.unwrap().contains(&told), "{told}: {balancer:?}");
+    }
     // Terraform's identities wait for those names.
     let identities = std::fs::read_to_string(
         root().join("infrastructure/terraform/modules/kubernetes/identities.tf"),
     )
     .unwrap();
+    // cert-manager's chart names its account by itself.
+    there.insert((
+        "cert-manager",
+        "cert-manager".to_owned(),
+        "cert-manager".to_owned(),
+    ));
     for (_, place, account) in there
         .iter()
         .filter(|(_, place, account)| !account.is_empty() && place != "ingress-haproxy")

@@ -8,7 +8,7 @@ output "overlay" {
     region              = var.region
     image_registry      = module.security.registry_urls["security-hub"]
     disk_key_arn        = module.security.key_arns["cluster"]
-    backup_role_arn     = module.kubernetes.identity_role_arns["database-backup"]
+    dns_zone_id         = var.dns_zone_id
     backup_path         = "s3://${module.security.backup_bucket}/database"
     remote_write_url    = "${module.monitoring.metrics_endpoint}api/v1/remote_write"
     data_networks       = join(",", module.networking.intra_networks)
@@ -18,6 +18,7 @@ output "overlay" {
 output "platform" {
   description = "What is set by hand beside the overlays: controllers that others install, the managed databases, a web ACL."
   value = {
+    network_id   = module.networking.network_id
     karpenter    = module.kubernetes.karpenter
     postgresql   = module.databases.postgresql
     redis        = module.databases.redis

@@ -15,6 +15,7 @@ vpn_sites = {
   # Documentation addresses (RFC 5737): the first site's own.
   headquarters = { address = "192.0.2.10", networks = ["172.20.0.0/20"] }
 }
+dns_zone_id = "Z0000000000001"
 
 kubernetes_version = "1.35"
 node_pools = {
@@ -42,3 +43,5 @@ monthly_budget_usd     = 6000
 anomaly_threshold_usd  = 200
 metrics_retention_days = 400
 managed_grafana        = true
+# Groups of IAM Identity Center; a placeholder.
+grafana_groups = { ADMIN = ["00000000-0000-0000-0000-000000000001"] }

@@ -66,12 +66,16 @@ variable "nat_per_zone" {
 }
 
 variable "vpn_sites" {
-  description = "Sites that reach the cluster's private endpoint."
+  description = "Sites that reach the cluster's private endpoint; nobody else does."
   type = map(object({
     address  = string
     asn      = optional(number, 65000)
     networks = list(string)
   }))
+  validation {
+    condition     = length(var.vpn_sites) > 0
+    error_message = "The cluster answers inside the network only: without a site nobody can get in, not even to install what must be there first."
+  }
   default = {}
 }
 
@@ -164,6 +168,15 @@ variable "deploy_provider_arn" {
   default     = null
 }
 
+variable "dns_zone_id" {
+  description = "The zone in Route 53 that the hub's host name is in: cert-manager proves there that the name is ours."
+  type        = string
+  validation {
+    condition     = can(regex("^Z[A-Z0-9]{4,31}$", var.dns_zone_id))
+    error_message = "The identifier of a hosted zone, for example Z0123456789ABC."
+  }
+}
+
 variable "log_retention_days" {
   description = "How long logs stay in CloudWatch."
   type        = number
@@ -218,7 +231,7 @@ variable "denied_countries" {
 }
 
 variable "account_services" {
-  description = "GuardDuty, Security Hub, Config, anomaly alarms: off where another environment of the account has them."
+  description = "GuardDuty, Security Hub, Config, anomaly alarms: off where the account has them already, for example of the organisation."
   type        = bool
   default     = true
 }
@@ -246,4 +259,10 @@ variable "metrics_retention_days" {
 variable "managed_grafana" {
   description = "A managed Grafana beside the cluster's."
   type        = bool
+}
+
+variable "grafana_groups" {
+  description = "Who may what in it."
+  type        = map(list(string))
+  default     = {}
 }

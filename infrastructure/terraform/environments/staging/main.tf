@@ -46,6 +46,7 @@ module "kubernetes" {
   source = "../../modules/kubernetes"
 
   name                = local.name
+  tags                = local.tags
   kubernetes_version  = var.kubernetes_version
   network_id          = module.networking.network_id
   private_subnet_ids  = module.networking.private_subnet_ids
@@ -57,12 +58,15 @@ module "kubernetes" {
   registry_arns       = module.security.registry_arns
   backup_bucket_arn   = module.security.backup_bucket_arn
   firewall_arn        = module.security.firewall_arn
+  dns_zone_id         = var.dns_zone_id
   log_retention_days  = var.log_retention_days
   deletion_protection = var.deletion_protection
   admin_role_arns     = var.admin_role_arns
   deploy_repository   = var.deploy_repository
   deploy_environment  = var.environment
   deploy_provider_arn = var.deploy_provider_arn
+  # A plan asks the managed Redis' password of Secrets Manager (modules/databases/redis.tf).
+  plan_secret_arns = var.redis == null ? [] : [module.security.secret_arns["security-hub/redis"]]
 }
 
 module "databases" {
@@ -91,6 +95,7 @@ module "monitoring" {
   cluster_name           = module.kubernetes.cluster_name
   log_key_arn            = module.security.key_arns["logs"]
   trail_log_group        = module.security.trail_log_group
+  backup_bucket          = module.security.backup_bucket
   alarm_targets          = module.databases.alarm_targets
   alarm_emails           = var.alarm_emails
   monthly_budget_usd     = var.monthly_budget_usd
@@ -99,5 +104,6 @@ module "monitoring" {
   metrics_retention_days = var.metrics_retention_days
   archive_lock_days      = var.archive_lock_days
   managed_grafana        = var.managed_grafana
+  grafana_groups         = var.grafana_groups
   account_services       = var.account_services
 }

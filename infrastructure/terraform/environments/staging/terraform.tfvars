@@ -10,6 +10,11 @@ backup_region = "eu-west-1"
 cidr          = "10.41.0.0/16"
 zones         = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
 nat_per_zone  = false
+vpn_sites = {
+  # Documentation addresses (RFC 5737): the first site's own.
+  headquarters = { address = "192.0.2.10", networks = ["172.20.0.0/20"] }
+}
+dns_zone_id = "Z0000000000001"
 
 kubernetes_version = "1.35"
 node_pools = {

@@ -48,7 +48,7 @@ resource "aws_elasticache_user" "default" {
 }
 
 # The hub: its own keys and channels, nothing that administers. The password comes out of Secrets Manager, and is by that
-# in the state as well, which is encrypted and closed to all but the administrators.
+# in the state as well, which is encrypted and closed to all but the administrators and the role that plans.
 resource "aws_elasticache_user" "hub" {
   for_each      = local.redis
   user_id       = "${var.name}-hub"

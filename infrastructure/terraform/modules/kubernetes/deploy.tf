@@ -90,7 +90,8 @@ resource "aws_iam_role_policy" "publish" {
   })
 }
 
-# A plan compares what is with what is written: it reads settings of everything, and the content of nothing but the state.
+# A plan compares what is with what is written: it reads settings of everything, and the content of nothing but the state and of
+# `plan_secret_arns`.
 resource "aws_iam_role_policy_attachment" "plan" {
   role       = aws_iam_role.pipeline["plan"].name
   policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
@@ -101,7 +102,7 @@ resource "aws_iam_role_policy" "plan" {
   role = aws_iam_role.pipeline["plan"].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "State"
         Effect   = "Allow"
@@ -133,11 +134,30 @@ resource "aws_iam_role_policy" "plan" {
         Effect = "Deny"
         Action = [
           "athena:GetQueryResults", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "logs:FilterLogEvents",
-          "logs:GetLogEvents", "logs:GetQueryResults", "logs:StartQuery", "secretsmanager:GetSecretValue", "ssm:GetParameter",
-          "ssm:GetParameters", "ssm:GetParametersByPath",
+          "logs:GetLogEvents", "logs:GetQueryResults", "logs:StartQuery", "ssm:GetParameter", "ssm:GetParameters",
+          "ssm:GetParametersByPath",
         ]
         Resource = "*"
       },
-    ]
+      merge(
+        # wildcard: it only refuses: every secret, or every one but those that a plan needs.
+        { Sid = "NoSecret", Effect = "Deny", Action = ["secretsmanager:GetSecretValue"] },
+        length(var.plan_secret_arns) == 0 ? { Resource = ["*"] } : { NotResource = var.plan_secret_arns },
+      ),
+      ],
+      length(var.plan_secret_arns) == 0 ? [] : [{
+        Sid      = "SecretsOfThePlan"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = var.plan_secret_arns
+      }],
+      length(var.plan_secret_arns) == 0 ? [] : [{
+        Sid       = "OpenThem"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt"]
+        Resource  = [var.key_arns["secrets"]]
+        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" } }
+      }],
+    )
   })
 }

@@ -6,17 +6,10 @@ locals {
     karpenter        = { namespace = "kube-system", account = "karpenter" }
     disks            = { namespace = "kube-system", account = "ebs-csi-controller-sa" }
     load-balancers   = { namespace = "kube-system", account = "aws-load-balancer-controller" }
+    certificates     = { namespace = "cert-manager", account = "cert-manager" }
     external-secrets = { namespace = "external-secrets", account = "external-secrets" }
     database-backup  = { namespace = "security-hub-data", account = "security-hub-db" }
   }
-  issuer = replace(aws_eks_cluster.this.identity[0].oidc[0].issuer, "https://", "")
-}
-
-# The database's service account names its role by annotation, which goes through the cluster's own OIDC issuer.
-resource "aws_iam_openid_connect_provider" "cluster" {
-  url            = aws_eks_cluster.this.identity[0].oidc[0].issuer
-  client_id_list = ["sts.amazonaws.com"]
-  tags           = var.tags
 }
 
 resource "aws_iam_role" "workload" {
@@ -24,32 +17,19 @@ resource "aws_iam_role" "workload" {
   name     = "${var.name}-${each.key}"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(
-      [{
-        Effect    = "Allow"
-        Principal = { Service = "pods.eks.amazonaws.com" }
-        Action    = ["sts:AssumeRole", "sts:TagSession"]
-        Condition = {
-          StringEquals = {
-            "aws:SourceAccount"                         = local.account
-            "aws:RequestTag/kubernetes-namespace"       = each.value.namespace
-            "aws:RequestTag/kubernetes-service-account" = each.value.account
-          }
-          ArnEquals = { "aws:SourceArn" = aws_eks_cluster.this.arn }
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+      Condition = {
+        StringEquals = {
+          "aws:SourceAccount"                         = local.account
+          "aws:RequestTag/kubernetes-namespace"       = each.value.namespace
+          "aws:RequestTag/kubernetes-service-account" = each.value.account
         }
-      }],
-      each.key != "database-backup" ? [] : [{
-        Effect    = "Allow"
-        Principal = { Federated = aws_iam_openid_connect_provider.cluster.arn }
-        Action    = ["sts:AssumeRoleWithWebIdentity"]
-        Condition = {
-          StringEquals = {
-            "${local.issuer}:sub" = "system:serviceaccount:${each.value.namespace}:${each.value.account}"
-            "${local.issuer}:aud" = "sts.amazonaws.com"
-          }
-        }
-      }],
-    )
+        ArnEquals = { "aws:SourceArn" = aws_eks_cluster.this.arn }
+      }
+    }]
   })
   tags = var.tags
 }
@@ -114,15 +94,47 @@ resource "aws_iam_role_policy" "database_backup" {
   })
 }
 
+# Certificates: cert-manager proves that a name is ours by a record of text in its zone, and writes nothing else there.
+resource "aws_iam_role_policy" "certificates" {
+  name = "prove"
+  role = aws_iam_role.workload["certificates"].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "RecordsOfTheZone"
+        Effect    = "Allow"
+        Action    = ["route53:ChangeResourceRecordSets"]
+        Resource  = ["arn:aws:route53:::hostedzone/${var.dns_zone_id}"]
+        Condition = { "ForAllValues:StringEquals" = { "route53:ChangeResourceRecordSetsRecordTypes" = ["TXT"] } }
+      },
+      {
+        Sid      = "LookAtTheZone"
+        Effect   = "Allow"
+        Action   = ["route53:ListResourceRecordSets"]
+        Resource = ["arn:aws:route53:::hostedzone/${var.dns_zone_id}"]
+      },
+      {
+        Sid      = "WhetherItIsDone"
+        Effect   = "Allow"
+        Action   = ["route53:GetChange"]
+        Resource = ["arn:aws:route53:::change/*"]
+      },
+    ]
+  })
+}
+
 # The disk driver: AWS' own policy for it is bound to the driver's tags.
 resource "aws_iam_role_policy_attachment" "disks" {
   role       = aws_iam_role.workload["disks"].name
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 }
 
+# Whoever makes an encrypted disk needs its key: the driver for volumes, Karpenter for the machines that it starts.
 resource "aws_iam_role_policy" "disks" {
-  name = "key"
-  role = aws_iam_role.workload["disks"].id
+  for_each = toset(["disks", "karpenter"])
+  name     = "key"
+  role     = aws_iam_role.workload[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [

@@ -142,9 +142,16 @@ resource "aws_eks_addon" "first" {
 
 # These need nodes to run on.
 resource "aws_eks_addon" "second" {
-  for_each                    = toset(["coredns", "metrics-server", "aws-ebs-csi-driver", "snapshot-controller"])
+  for_each = {
+    "coredns"             = null
+    "metrics-server"      = null
+    "snapshot-controller" = null
+    # Its volumes carry the tags as well: no default of the provider reaches them.
+    "aws-ebs-csi-driver" = jsonencode({ controller = { extraVolumeTags = var.tags } })
+  }
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.key
+  configuration_values        = each.value
   resolve_conflicts_on_create = "OVERWRITE"
   resolve_conflicts_on_update = "OVERWRITE"
   tags                        = var.tags

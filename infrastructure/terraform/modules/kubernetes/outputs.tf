@@ -23,11 +23,6 @@ output "node_group_id" {
   value       = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
 }
 
-output "identity_role_arns" {
-  description = "Roles by workload; the overlays annotate the database's service account with `database-backup`."
-  value       = { for name, role in aws_iam_role.workload : name => role.arn }
-}
-
 output "pipeline_role_arns" {
   description = "Roles by what a job of the pipeline does: `deploy`, `plan`, `publish`."
   value       = { for name, role in aws_iam_role.pipeline : name => role.arn }

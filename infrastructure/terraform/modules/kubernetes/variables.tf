@@ -8,9 +8,8 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags on top of the provider's default tags."
+  description = "The environment's tags, by which costs are told apart; the provider's default tags do not reach machines and volumes."
   type        = map(string)
-  default     = {}
 }
 
 variable "kubernetes_version" {
@@ -81,6 +80,11 @@ variable "backup_bucket_arn" {
 
 variable "firewall_arn" {
   description = "Web ACL that the load balancer controller may hang on an application load balancer; nothing asks it to."
+  type        = string
+}
+
+variable "dns_zone_id" {
+  description = "The zone in Route 53 in which cert-manager proves that the hub's host name is ours."
   type        = string
 }
 
@@ -157,6 +161,11 @@ variable "deploy_environment" {
     condition     = can(regex("^[a-z][a-z0-9-]*$", var.deploy_environment))
     error_message = "The name of one environment."
   }
+}
+
+variable "plan_secret_arns" {
+  description = "Secrets whose values a plan reads: the managed Redis' one; none where the cluster runs it."
+  type        = list(string)
 }
 
 variable "deploy_provider_arn" {

@@ -61,7 +61,7 @@ resource "aws_sns_topic_subscription" "email" {
 }
 
 locals {
-  senders = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com", "events.amazonaws.com"]
+  senders = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com", "events.amazonaws.com", "s3.amazonaws.com"]
 
   # Calls that nobody makes on a quiet day.
   watched = {
@@ -162,4 +162,15 @@ resource "aws_cloudwatch_event_target" "findings" {
   count = var.account_services ? 1 : 0
   rule  = aws_cloudwatch_event_rule.findings[0].name
   arn   = aws_sns_topic.alarms.arn
+}
+
+# A backup of which there is no copy in the other region: one message for each object.
+resource "aws_s3_bucket_notification" "backup" {
+  bucket = var.backup_bucket
+  topic {
+    topic_arn = aws_sns_topic.alarms.arn
+    events    = ["s3:Replication:OperationFailedReplication"]
+  }
+
+  depends_on = [aws_sns_topic_policy.alarms]
 }

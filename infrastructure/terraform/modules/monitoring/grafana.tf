@@ -68,3 +68,10 @@ resource "aws_grafana_workspace" "this" {
   }
   tags = var.tags
 }
+
+resource "aws_grafana_role_association" "this" {
+  for_each     = var.managed_grafana ? var.grafana_groups : {}
+  workspace_id = aws_grafana_workspace.this["this"].id
+  role         = each.key
+  group_ids    = each.value
+}

@@ -38,6 +38,11 @@ variable "trail_log_group" {
   type        = string
 }
 
+variable "backup_bucket" {
+  description = "Bucket of the database's backups; a copy that fails is told."
+  type        = string
+}
+
 variable "alarm_targets" {
   description = "Identifiers of the databases' machines, from the databases module."
   type = object({
@@ -110,8 +115,22 @@ variable "managed_grafana" {
   default     = false
 }
 
+variable "grafana_groups" {
+  description = "Who may what in the managed Grafana: ADMIN, EDITOR, VIEWER to groups of IAM Identity Center."
+  type        = map(list(string))
+  default     = {}
+  validation {
+    condition     = length(setsubtract(keys(var.grafana_groups), ["ADMIN", "EDITOR", "VIEWER"])) == 0
+    error_message = "ADMIN, EDITOR, VIEWER."
+  }
+  validation {
+    condition     = !var.managed_grafana || length(lookup(var.grafana_groups, "ADMIN", [])) > 0
+    error_message = "Without a group of administrators nobody can make use of the managed Grafana."
+  }
+}
+
 variable "account_services" {
-  description = "Alarms on findings and cost anomalies stand once in an account: off where another environment has them."
+  description = "Alarms on findings and cost anomalies stand once in an account: off where it has them already."
   type        = bool
   default     = true
 }

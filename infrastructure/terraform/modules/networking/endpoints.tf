@@ -66,15 +66,26 @@ resource "aws_vpc_endpoint" "interface" {
   # GuardDuty's agent is refused by any other policy than the open one.
   policy = each.key == "guardduty-data" ? null : jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      # wildcard: as above.
-      Sid       = "OwnAccount"
-      Effect    = "Allow"
-      Principal = "*"
-      Action    = "*"
-      Resource  = "*"
-      Condition = local.own_account
-    }]
+    Statement = concat(
+      [{
+        # wildcard: as above.
+        Sid       = "OwnAccount"
+        Effect    = "Allow"
+        Principal = "*"
+        Action    = "*"
+        Resource  = "*"
+        Condition = local.own_account
+      }],
+      each.key != "sts" ? [] : [{
+        # The pipeline's jobs: who shows a token has signed nothing yet and is of no account. The role must be ours.
+        Sid       = "OwnRolesByToken"
+        Effect    = "Allow"
+        Principal = "*"
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:ResourceAccount" = data.aws_caller_identity.current.account_id } }
+      }],
+    )
   })
   tags = merge(var.tags, { Name = "${var.name}-${each.key}" })
 }

@@ -61,7 +61,7 @@ resource "aws_network_acl" "intra" {
 }
 
 resource "aws_network_acl_rule" "this" {
-  # Rules of numbers that the tiers share out above; a site has at most ten networks.
+  # Rules of numbers that the tiers share out above; a site has at most ten networks (variables.tf).
   for_each       = local.acl_rules
   network_acl_id = local.acl_ids[each.value.tier]
   egress         = each.value.way == "out"

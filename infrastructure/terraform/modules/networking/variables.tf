@@ -71,4 +71,9 @@ variable "vpn_sites" {
     condition     = alltrue(flatten([for s in var.vpn_sites : [for n in s.networks : can(cidrhost(n, 0)) && n != "0.0.0.0/0"]]))
     error_message = "Networks of a site are IPv4 prefixes and not everything."
   }
+  validation {
+    # Ten numbers of the ACL's rules are a site's (segmentation.tf).
+    condition     = alltrue([for s in var.vpn_sites : length(s.networks) <= 10])
+    error_message = "A site has at most ten networks."
+  }
 }

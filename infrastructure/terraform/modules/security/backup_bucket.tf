@@ -192,6 +192,10 @@ resource "aws_s3_bucket_replication_configuration" "backup" {
     destination {
       bucket        = aws_s3_bucket.backup["copy"].arn
       storage_class = "STANDARD_IA"
+      # Without figures S3 tells of no copy that failed (monitoring/alarms.tf).
+      metrics {
+        status = "Enabled"
+      }
       encryption_configuration {
         replica_kms_key_id = aws_kms_key.backup_copy.arn
       }

@@ -48,8 +48,8 @@ resource "aws_kms_key" "this" {
           Effect    = "Allow"
           Principal = { AWS = var.admin_role_arns }
           Action = [
-            "kms:CancelKeyDeletion", "kms:DescribeKey", "kms:DisableKey", "kms:EnableKey", "kms:EnableKeyRotation",
-            "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListGrants", "kms:ListKeyPolicies",
+            "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:EnableKey",
+            "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListGrants", "kms:ListKeyPolicies",
             "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ReplicateKey", "kms:RevokeGrant",
             "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
             "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
@@ -57,11 +57,12 @@ resource "aws_kms_key" "this" {
           Resource = "*"
         },
         {
-          # Without the account itself, a key whose administrators are gone could never be managed again.
+          # Without the account itself, a key whose administrators are gone could never be managed again. A plan asks for the
+          # rotation and the tags as well, under a role that administers nothing.
           Sid       = "AccountMayRepairThePolicy"
           Effect    = "Allow"
           Principal = { AWS = "arn:aws:iam::${local.account}:root" }
-          Action    = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
+          Action    = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags", "kms:PutKeyPolicy"]
           Resource  = "*"
         },
         {
@@ -88,7 +89,7 @@ resource "aws_kms_key" "this" {
             Bool = { "kms:GrantIsForAWSResource" = "true" }
             StringEquals = {
               "kms:CallerAccount" = local.account
-              "kms:ViaService"    = [for s in local.via[each.key] : "${s}.${local.region}.amazonaws.com"]
+              "kms:ViaService"    = flatten([for s in local.via[each.key] : [for r in [local.region, var.backup_region] : "${s}.${r}.amazonaws.com"]])
             }
           }
         },
@@ -102,6 +103,14 @@ resource "aws_kms_key" "this" {
         Condition = each.key == "logs" ? {
           ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${local.region}:${local.account}:log-group:*" }
         } : { StringEquals = { "aws:SourceAccount" = local.account } }
+      }],
+      each.key != "cluster" ? [] : [{
+        # Whoever makes the cluster hands the key to it. EKS refuses the condition of GrantsForServicesOnly there.
+        Sid       = "ClusterIsMade"
+        Effect    = "Allow"
+        Principal = { AWS = var.admin_role_arns }
+        Action    = ["kms:CreateGrant", "kms:DescribeKey"]
+        Resource  = "*"
       }],
       each.key != "cluster" ? [] : [{
         # Nodes' disks: the group that starts the nodes opens them with this role. It is the account's own, made by AWS.

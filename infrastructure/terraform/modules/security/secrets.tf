@@ -2,7 +2,7 @@
 # them, so neither does its state. Copies stand in the other region.
 
 locals {
-  # The Kubernetes overlays' external secrets ask for exactly these names.
+  # The Kubernetes overlays' external secrets ask for exactly these names, the same in each environment: one account for each.
   secrets = {
     "security-hub/key-ring"           = "The hub's key ring (keys.json)"
     "security-hub/database/hub-owner" = "{password}: the role that owns the schema; migrations only"

@@ -73,7 +73,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "trail" {
       storage_class = "GLACIER_IR"
     }
     expiration {
-      days = var.trail_retention_days + 30
+      # After the lock, and after the move to the colder class and the days that it is billed for anyway.
+      days = max(var.trail_retention_days + 30, 180)
     }
     noncurrent_version_expiration {
       noncurrent_days = 30

@@ -72,7 +72,7 @@ variable "shield_resource_arns" {
 }
 
 variable "account_services" {
-  description = "GuardDuty, Security Hub, Config and registry scanning stand once in an account and region: off where another environment has them."
+  description = "GuardDuty, Security Hub, Config and registry scanning stand once in an account and region: off where it has them already, for example of the organisation."
   type        = bool
   default     = true
 }

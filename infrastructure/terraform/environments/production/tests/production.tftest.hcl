@@ -68,6 +68,14 @@ run "one_zone_is_refused" {
   expect_failures = [var.nat_per_zone]
 }
 
+run "no_way_in_is_refused" {
+  command = plan
+  variables {
+    vpn_sites = {}
+  }
+  expect_failures = [var.vpn_sites]
+}
+
 run "a_database_in_one_zone_is_refused" {
   command = plan
   variables {

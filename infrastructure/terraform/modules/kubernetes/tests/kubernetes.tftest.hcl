@@ -20,6 +20,8 @@ variables {
   registry_arns     = { security-hub = "arn:aws:ecr:eu-central-1:000000000001:repository/security-hub" }
   backup_bucket_arn = "arn:aws:s3:::security-hub-test-backups"
   firewall_arn      = "arn:aws:wafv2:eu-central-1:000000000001:regional/webacl/security-hub-test/0"
+  dns_zone_id       = "Z0000000000001"
+  tags              = { hub-environment = "security-hub-test" }
   node_pools = {
     system = { capacity = "on-demand", machines = ["m7i.large"], minimum = 3, maximum = 6 }
     burst  = { capacity = "spot", machines = ["m7i.large", "m6i.large", "m7a.large"], minimum = 0, maximum = 8, dedicated = "burst" }
@@ -27,6 +29,7 @@ variables {
   admin_role_arns    = ["arn:aws:iam::000000000001:role/platform-admin"]
   deploy_repository  = "security-hub/security-hub"
   deploy_environment = "production"
+  plan_secret_arns   = []
 }
 
 run "control_plane" {
@@ -88,6 +91,39 @@ run "nodes" {
   }
 }
 
+run "costs_are_told_apart" {
+  command = plan
+
+  assert {
+    condition     = alltrue(flatten([for t in aws_launch_template.node : [for s in t.tag_specifications : s.tags["hub-environment"] == "security-hub-test"]])) && alltrue([for t in aws_launch_template.node : sort([for s in t.tag_specifications : s.resource_type]) == tolist(["instance", "volume"])])
+    error_message = "Machines and their disks carry the environment's tags."
+  }
+  assert {
+    condition     = jsondecode(aws_eks_addon.second["aws-ebs-csi-driver"].configuration_values).controller.extraVolumeTags["hub-environment"] == "security-hub-test"
+    error_message = "So do the volumes that pods ask for."
+  }
+}
+
+run "controllers_may_what_they_do" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for name in ["disks", "karpenter"] : length(setsubtract(["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"], flatten([for s in jsondecode(aws_iam_role_policy.disks[name].policy).Statement : s.Action if s.Resource[0] == var.key_arns["cluster"]]))) == 0])
+    error_message = "Who makes encrypted disks has their key: volumes, and the machines that Karpenter starts."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.certificates.policy).Statement[0].Resource[0] == "arn:aws:route53:::hostedzone/Z0000000000001" && aws_eks_pod_identity_association.this["certificates"].service_account == "cert-manager"
+    error_message = "cert-manager writes to one zone."
+  }
+  assert {
+    condition = length(setsubtract(
+      ["ec2:DescribeRouteTables", "ec2:GetSecurityGroupsForVpc", "elasticloadbalancing:DescribeCapacityReservation", "iam:CreateServiceLinkedRole"],
+      flatten([for s in jsondecode(aws_iam_role_policy.load_balancers.policy).Statement : s.Action]),
+    )) == 0
+    error_message = "The load balancer controller asks for these before it makes the first."
+  }
+}
+
 run "each_workload_has_its_own_identity" {
   command = plan
 
@@ -100,11 +136,11 @@ run "each_workload_has_its_own_identity" {
     error_message = "Exactly the hub's secrets."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.workload["database-backup"].assume_role_policy).Statement[1].Condition.StringEquals["oidc.example.org/id/MOCKED:sub"] == "system:serviceaccount:security-hub-data:security-hub-db"
-    error_message = "The database's service account, of this cluster."
+    condition     = [for s in jsondecode(aws_iam_role.workload["database-backup"].assume_role_policy).Statement : [s.Principal.Service, s.Condition.StringEquals["aws:RequestTag/kubernetes-namespace"], s.Condition.StringEquals["aws:RequestTag/kubernetes-service-account"]]] == [["pods.eks.amazonaws.com", "security-hub-data", "security-hub-db"]]
+    error_message = "The database's service account, of this cluster, by one road."
   }
   assert {
-    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks, aws_iam_role_policy.deploy, aws_iam_role_policy.publish, aws_iam_role_policy.plan] : [
+    condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks["disks"], aws_iam_role_policy.certificates, aws_iam_role_policy.deploy, aws_iam_role_policy.publish, aws_iam_role_policy.plan] : [
       for s in jsondecode(p.policy).Statement : alltrue([for a in flatten([s.Action]) : !strcontains(a, "*")])
     ]]))
     error_message = "No wildcard among actions."
@@ -141,12 +177,29 @@ run "each_job_of_the_pipeline_takes_its_own_role" {
     error_message = "What deploys pushes no image."
   }
   assert {
-    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Effect == "Deny" || alltrue([for a in s.Action : startswith(a, "s3:") || startswith(a, "kms:")])])
+    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Effect == "Deny" || alltrue([for a in flatten([s.Action]) : startswith(a, "s3:") || startswith(a, "kms:")])])
     error_message = "What plans changes nothing but the state's lock."
   }
   assert {
-    condition     = contains(flatten([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Action if s.Effect == "Deny"]), "secretsmanager:GetSecretValue")
+    condition     = [for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Resource if s.Effect == "Deny" && contains(s.Action, "secretsmanager:GetSecretValue")] == [["*"]]
     error_message = "What plans reads no secret."
+  }
+}
+
+run "a_plan_reads_the_one_secret_that_it_needs" {
+  command = plan
+  variables {
+    plan_secret_arns = ["arn:aws:secretsmanager:eu-central-1:000000000001:secret:security-hub/redis"]
+  }
+  assert {
+    condition = [for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : join(" ", flatten([s.Effect, try(["but", s.NotResource], s.Resource)])) if contains(flatten([s.Action]), "secretsmanager:GetSecretValue")] == [
+      "Deny but ${var.plan_secret_arns[0]}", "Allow ${var.plan_secret_arns[0]}",
+    ]
+    error_message = "That one, and no other."
+  }
+  assert {
+    condition     = contains(flatten([for s in jsondecode(aws_iam_role_policy.plan.policy).Statement : s.Resource if s.Effect == "Allow" && contains(s.Action, "kms:Decrypt")]), var.key_arns["secrets"])
+    error_message = "And opens it."
   }
 }
 

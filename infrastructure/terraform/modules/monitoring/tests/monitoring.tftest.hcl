@@ -10,6 +10,7 @@ variables {
   cluster_name       = "security-hub-test"
   log_key_arn        = "arn:aws:kms:eu-central-1:000000000001:key/logs"
   trail_log_group    = "/security-hub-test/trail"
+  backup_bucket      = "security-hub-test-backups"
   alarm_targets = {
     postgresql_primary  = ["test-primary"]
     postgresql_replicas = ["test-replica-1"]
@@ -21,6 +22,7 @@ variables {
   anomaly_threshold_usd = 100
   archive_lock_days     = 365
   managed_grafana       = true
+  grafana_groups        = { ADMIN = ["00000000-0000-0000-0000-000000000001"] }
 }
 
 run "logs_are_locked" {
@@ -51,6 +53,10 @@ run "metrics" {
     condition     = aws_grafana_workspace.this["this"].authentication_providers == tolist(["AWS_SSO"])
     error_message = "Signed in to through the organisation."
   }
+  assert {
+    condition     = { for role, a in aws_grafana_role_association.this : role => a.group_ids } == { ADMIN = toset(["00000000-0000-0000-0000-000000000001"]) }
+    error_message = "Somebody may do something in it."
+  }
 }
 
 run "alarms" {
@@ -67,6 +73,10 @@ run "alarms" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.resource["test-primary-storage"].threshold == 10737418240
     error_message = "A tenth of 100 GiB."
+  }
+  assert {
+    condition     = aws_s3_bucket_notification.backup.bucket == "security-hub-test-backups" && one(aws_s3_bucket_notification.backup.topic).events == toset(["s3:Replication:OperationFailedReplication"]) && contains(jsondecode(aws_sns_topic_policy.alarms.policy).Statement[0].Principal.Service, "s3.amazonaws.com")
+    error_message = "A backup that is not copied is told."
   }
 }
 
@@ -91,8 +101,16 @@ run "without_what_costs_extra" {
   }
   assert {
     condition     = output.dashboards_url == null && length(aws_ce_anomaly_monitor.services) == 0
-    error_message = "The cluster's own Grafana; another environment's alarms."
+    error_message = "The cluster's own Grafana; the alarms that the account has already."
   }
+}
+
+run "a_grafana_that_nobody_administers_is_refused" {
+  command = plan
+  variables {
+    grafana_groups = { VIEWER = ["00000000-0000-0000-0000-000000000001"] }
+  }
+  expect_failures = [var.grafana_groups]
 }
 
 run "alarms_that_nobody_hears_are_refused" {

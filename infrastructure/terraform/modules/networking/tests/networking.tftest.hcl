@@ -62,6 +62,23 @@ run "everything_that_flows_is_logged" {
   }
 }
 
+run "endpoints_serve_this_account" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([for k, e in aws_vpc_endpoint.interface : [for s in jsondecode(e.policy).Statement :
+      values(s.Condition.StringEquals) == ["000000000001"]
+    ] if k != "guardduty-data"]))
+    error_message = "They are no way out for somebody else's keys."
+  }
+  assert {
+    condition = { for k, e in aws_vpc_endpoint.interface : k => keys(one([for s in jsondecode(e.policy).Statement : s if s.Action == "sts:AssumeRoleWithWebIdentity"]).Condition.StringEquals) if k == "sts" } == {
+      sts = ["aws:ResourceAccount"]
+    }
+    error_message = "Who comes with a token has no account yet; the role has."
+  }
+}
+
 run "one_nat_gateway_is_enough_for_some" {
   command = plan
   variables {
@@ -111,6 +128,14 @@ run "a_site_that_is_everything_is_refused" {
   command = plan
   variables {
     vpn_sites = { all = { address = "192.0.2.10", networks = ["0.0.0.0/0"] } }
+  }
+  expect_failures = [var.vpn_sites]
+}
+
+run "a_site_of_eleven_networks_is_refused" {
+  command = plan
+  variables {
+    vpn_sites = { many = { address = "192.0.2.10", networks = [for i in range(11) : "172.20.${i}.0/24"] } }
   }
   expect_failures = [var.vpn_sites]
 }

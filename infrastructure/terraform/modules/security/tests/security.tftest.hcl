@@ -31,6 +31,28 @@ run "keys" {
     condition     = alltrue(flatten([for k in aws_kms_key.this : [for s in jsondecode(k.policy).Statement : try(s.Principal.AWS, "") != "*"]]))
     error_message = "Nobody may use a key without a policy of his own that says so."
   }
+  assert {
+    condition = alltrue(flatten([for k in aws_kms_key.this : [for s in jsondecode(k.policy).Statement :
+      length(setsubtract(["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"], s.Action)) == 0 if s.Sid == "Administrators"
+    ]]))
+    error_message = "Who administers a key gives it its name: the account hands that to nobody else."
+  }
+  assert {
+    condition = alltrue(flatten([for k in aws_kms_key.this : [for s in jsondecode(k.policy).Statement :
+      length(setsubtract(["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"], s.Action)) == 0 if s.Sid == "AccountMayRepairThePolicy"
+    ]]))
+    error_message = "A plan reads of a key what the provider asks for."
+  }
+  assert {
+    condition     = [for s in jsondecode(aws_kms_key.this["cluster"].policy).Statement : join(" ", flatten([s.Principal.AWS])) if contains(s.Action, "kms:CreateGrant") && s.Sid == "ClusterIsMade" && !can(s.Condition)] == [join(" ", var.admin_role_arns)]
+    error_message = "Who makes the cluster gives it the key; CreateCluster does not know kms:GrantIsForAWSResource."
+  }
+  assert {
+    condition = alltrue(flatten([for k in aws_kms_key.this : [for s in jsondecode(k.policy).Statement : [for service in s.Condition.StringEquals["kms:ViaService"] :
+      contains(s.Condition.StringEquals["kms:ViaService"], replace(service, "eu-central-1", "eu-west-1"))
+    ] if s.Sid == "GrantsForServicesOnly"]]))
+    error_message = "Copies in the other region are encrypted by grants there."
+  }
 }
 
 run "secrets" {
@@ -58,6 +80,17 @@ run "trail" {
   assert {
     condition     = aws_cloudtrail.this.is_multi_region_trail && aws_cloudtrail.this.enable_log_file_validation && aws_cloudtrail.this.kms_key_id == aws_kms_key.this["trail"].arn
     error_message = "All regions, validated, encrypted."
+  }
+}
+
+run "a_short_trail" {
+  command = plan
+  variables {
+    trail_retention_days = 30
+  }
+  assert {
+    condition     = one(aws_s3_bucket_lifecycle_configuration.trail.rule).expiration[0].days > max([for t in one(aws_s3_bucket_lifecycle_configuration.trail.rule).transition : t.days]...)
+    error_message = "S3 refuses a rule that deletes before it moves."
   }
 }
 
@@ -97,6 +130,10 @@ run "backups" {
     condition     = one(aws_s3_bucket_replication_configuration.backup.rule).delete_marker_replication[0].status == "Disabled"
     error_message = "A deletion here is none there."
   }
+  assert {
+    condition     = one(aws_s3_bucket_replication_configuration.backup.rule).destination[0].metrics[0].status == "Enabled"
+    error_message = "A copy that fails is told."
+  }
 }
 
 run "registry" {
@@ -132,7 +169,7 @@ run "once_in_an_account" {
   }
   assert {
     condition     = length(aws_guardduty_detector.this) + length(aws_securityhub_account.this) + length(aws_config_configuration_recorder.this) + length(aws_guardduty_detector_feature.this) == 0
-    error_message = "A second environment of an account leaves them to the first."
+    error_message = "What the account has already is left to whoever made it."
   }
 }
 
