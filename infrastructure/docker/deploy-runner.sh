@@ -22,7 +22,8 @@ if [ -e "$state/runner/.runner" ]; then
   for file in "${known[@]}"; do cp -p "$state/runner/$file" .; done
 else
   # GitHub's program takes the token by its environment as well: nobody reads it in the list of processes.
-  ACTIONS_RUNNER_INPUT_TOKEN=$(cat "$settings/secrets/registration-token") ./config.sh --unattended --replace --url "${RUNNER_URL:?of the repository}" \
+  ACTIONS_RUNNER_INPUT_TOKEN=$(cat "$settings/secrets/registration-token") ./config.sh --unattended --replace --url "${RUNNER_URL:?of the organisation}" \
+    ${RUNNER_GROUP:+--runnergroup "$RUNNER_GROUP"} \
     --name "$(hostname)" --labels "${RUNNER_LABELS:?such as security-hub-production}" --work "$work/jobs"
   umask 077
   for file in "${known[@]}"; do cp -p "$file" "$state/runner/"; done

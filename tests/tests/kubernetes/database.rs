@@ -203,8 +203,15 @@ fn copies(objects: &[Object], cluster: &Object) -> Vec<String> {
     }
     for store in of_kind(objects, "ObjectStore") {
         for what in ["wal", "data"] {
-            if text(store, &format!("/spec/configuration/{what}/encryption")) != "aws:kms" {
-                faults.push(format!("{}: {what} is not sealed", who(store)));
+            // The bucket seals with its own key; to name another is to name one that the copy in the other region cannot open.
+            if store
+                .pointer(&format!("/spec/configuration/{what}/encryption"))
+                .is_some()
+            {
+                faults.push(format!(
+                    "{}: {what} is not sealed with the bucket's key",
+                    who(store)
+                ));
             }
         }
         let days = text(store, "/spec/retentionPolicy").strip_suffix('d');

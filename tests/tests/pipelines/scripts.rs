@@ -403,6 +403,7 @@ fn the_deploy_runner_is_registered_once() {
             command.env(format!("RUNNER_{name}"), at(place));
         }
         command.env("RUNNER_URL", "https://git.example.org/hub");
+        command.env("RUNNER_GROUP", "deploys");
         run(command.env("RUNNER_LABELS", "security-hub-staging"))
     };
     assert!(!runner("ready").0, "nobody knows it yet");
@@ -416,6 +417,7 @@ fn the_deploy_runner_is_registered_once() {
     let seen: Vec<&str> = seen.lines().collect();
     assert_eq!(seen.len(), 3, "{seen:?}");
     assert!(seen[0].contains("--labels security-hub-staging") && seen[0].ends_with("by planted"));
+    assert!(seen[0].contains("--runnergroup deploys"), "{seen:?}");
     assert_eq!(seen[1], seen[2]);
     assert!(seen[1].starts_with("run as known in ") && seen[1].ends_with("/work/runner"));
     std::fs::remove_file(at("settings/release.key")).unwrap();
