@@ -341,12 +341,6 @@ mod tests {
                 "0009_less takes away what a release without 0005 uses; the running one knows 0004 at most: bring in a release in \
                  between first",
             ),
-            (
-                None,
-                &coming,
-                false,
-                "the running one has no `migrations.json`",
-            ),
             (Some(4), &coming[1..], true, "linted: all only expand"),
         ] {
             let (_live, standing) = running(newest);

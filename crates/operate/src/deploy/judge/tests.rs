@@ -213,7 +213,7 @@ fn what_hits_both_is_nobodys_fault_however_few_come_to_one() {
     for look in 1..=200u64 {
         let struck = look.clamp(10, 14) - 10;
         let old = counts(19 * look, 8 * struck, 10, 19);
-        let new = counts(look, struck, 10, 1);
+        let new = counts(look, struck / 2, 10, 1);
         let verdict = judge.see([old, new], &Probe::Answered);
         assert!(!matches!(verdict, Verdict::Bad(_)), "{look}: {verdict:?}");
     }
