@@ -12,7 +12,7 @@ fn copied(dockerfile: &str) -> Vec<String> {
         .lines()
         .filter_map(|line| line.strip_prefix("COPY "))
         .filter(|rest| !rest.contains("--from="))
-        .flat_map(|rest| {
+        .filter_map(|rest| {
             let words: Vec<_> = rest
                 .split_whitespace()
                 .filter(|word| !word.starts_with("--"))

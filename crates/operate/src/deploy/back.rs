@@ -69,7 +69,7 @@ impl<T: Target> Engine<'_, T> {
         loop {
             match self.turn(old, held).await {
                 Err(error) if passes(&error) && Instant::now() < deadline => {
-                    self.wait(&error).await
+                    self.wait(&error).await;
                 }
                 done => return done,
             }
