@@ -295,6 +295,8 @@ mod tests {
 
     /// A release that runs, whose newest migration is this one; `None` without a report.
     fn running(newest: Option<u32>) -> (tempfile::TempDir, [Standing; 2]) {
+        use std::fmt::Write as _;
+
         use sha2::{Digest as _, Sha256};
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = "security-hub-release 1\nversion 1\ncommit c\nbuilt b\n".to_owned();
@@ -307,7 +309,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.path().join(name), &text).unwrap();
             let digest = hex::encode(Sha256::digest(text.as_bytes()));
-            manifest.push_str(&format!("file {digest} {name}\n"));
+            writeln!(manifest, "file {digest} {name}").unwrap();
         }
         fs::write(folder.path().join("release.note"), manifest).unwrap();
         let standing = [Colour::Blue, Colour::Green].map(|colour| Standing {
