@@ -36,7 +36,6 @@ impl<T: Target> Engine<'_, T> {
             lacking = self.insist(colour.other(), &held).await?;
             back = Some(began.elapsed());
         }
-        lacking.extend(kept.err());
         for error in lacking {
             let said = format!(
                 "{} has all the traffic, but {}",
@@ -44,6 +43,10 @@ impl<T: Target> Engine<'_, T> {
                 chain(&error)
             );
             self.note(journey, "revive", said, began, Value::Null);
+        }
+        if let Err(error) = kept {
+            let said = format!("it could not be written down at once: {}", chain(&error));
+            self.note(journey, "journal", said, began, Value::Null);
         }
         let ends = Instant::now();
         let ended = loop {
