@@ -55,7 +55,8 @@ pub(super) fn routes(api: &mut Api) {
 struct OperationView {
     #[schemars(with = "String")]
     id: OperationId,
-    /// `deploy`, `rollback`, `migration`, `backup`, `restore`, `drill`, `key_rotation`, `cleanup` or `runbook`.
+    /// `deploy`, `rollback`, `migration`, `backup`, `restore`, `drill`, `key_rotation`, `cleanup`, `runbook`, `switchover`
+    /// or `failover`.
     kind: String,
     /// What it was done to: a release's name, a backup's label.
     subject: String,

@@ -225,7 +225,7 @@ impl Cluster {
     async fn counted(&mut self, colour: Colour) -> Result<Counts, Error> {
         let mut latencies = Vec::new();
         let mut in_progress = Some(0);
-        let at = usize::from(colour == Colour::Green);
+        let at = colour.place();
         let (mut told, mut why) = (0, None);
         for (pod, address) in self.addresses(colour).await? {
             let page = match self.page(&address).await {

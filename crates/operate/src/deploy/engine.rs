@@ -244,7 +244,7 @@ impl<T: Target> Engine<'_, T> {
             }
             let began = Instant::now();
             let (step, said) = match next {
-                // Migrations only expand: the release before runs on the newer schema.
+                // The release before runs on the newer schema, or does not start there and is taken back.
                 Stage::Migrated if journey.is_rollback() => {
                     ("migrate", "the database stays as it is".to_owned())
                 }

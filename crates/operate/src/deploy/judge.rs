@@ -108,7 +108,7 @@ impl Judge {
 
     /// Takes another look into account.
     pub fn see(&mut self, counts: [Counts; 2], probe: &Probe) -> Verdict {
-        let at = usize::from(self.new == Colour::Green);
+        let at = self.new.place();
         if let Some(why) = counts.get(at).and_then(|new| new.untold.clone()) {
             return self.miss(&why, probe);
         }
@@ -302,7 +302,7 @@ impl Judge {
 
     /// In progress at this look, for each request that comes between two looks.
     fn piled(&self, new: &Figures) -> Option<f64> {
-        let at = usize::from(self.new == Colour::Green);
+        let at = self.new.place();
         self.in_progress.get(at).copied().flatten()?;
         // Those that hang were not answered, but they came.
         let came = new.requests.max(new.in_progress).max(1) as f64;
@@ -311,7 +311,7 @@ impl Judge {
 
     /// What one colour answered in this step.
     fn answers(&self, colour: Colour) -> Answers {
-        let at = usize::from(colour == Colour::Green);
+        let at = colour.place();
         let ends = self.since.get(at).zip(self.now.get(at));
         ends.map(|(since, now)| Answers::between(since.into(), now.into()))
             .unwrap_or_default()
@@ -319,13 +319,13 @@ impl Judge {
 
     /// What one colour answered lately.
     fn lately_of(&self, colour: Colour) -> Answers {
-        let at = usize::from(colour == Colour::Green);
+        let at = colour.place();
         self.lately.get(at).map(Window::answers).unwrap_or_default()
     }
 
     /// What one colour did in this step.
     pub fn figures(&self, colour: Colour) -> Figures {
-        let at = usize::from(colour == Colour::Green);
+        let at = colour.place();
         let Answers { requests, errors } = self.answers(colour);
         let latencies = self.latencies.get(at);
         let sum = self.in_progress.get(at).copied().flatten();

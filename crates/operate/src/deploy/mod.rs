@@ -46,6 +46,14 @@ impl Colour {
         }
     }
 
+    /// Where it stands in whatever is kept of both.
+    pub const fn place(self) -> usize {
+        match self {
+            Self::Blue => 0,
+            Self::Green => 1,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Blue => "blue",

@@ -107,7 +107,7 @@ impl Host {
     async fn is_looping(&mut self, colour: Colour) -> bool {
         let (Ok(Some(now)), Some(first)) = (
             self.runner.restarts(colour).await,
-            self.restarts.get_mut(usize::from(colour == Colour::Green)),
+            self.restarts.get_mut(colour.place()),
         ) else {
             return false;
         };
@@ -177,7 +177,7 @@ impl Target for Host {
     }
 
     async fn start(&mut self, colour: Colour, release: &Release) -> Result<(), Error> {
-        if let Some(first) = self.restarts.get_mut(usize::from(colour == Colour::Green)) {
+        if let Some(first) = self.restarts.get_mut(colour.place()) {
             *first = None;
         }
         if self.runner.runs(colour, release).await? {

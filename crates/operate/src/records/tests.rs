@@ -67,3 +67,21 @@ async fn what_cannot_be_is_refused_by_its_field() {
         assert!(said.starts_with(&format!("{field}: ")), "{said}");
     }
 }
+
+#[test]
+fn whatever_a_program_said_fits_in_the_end() {
+    let spoilt: [Spoil; 4] = [
+        |one| one.why = Some("é".repeat(3 * LONGEST)),
+        |one| one.steps[0].said = "x".repeat(LONGEST + 1),
+        |one| one.steps = vec![one.steps[0].clone(); MOST_STEPS + 7],
+        |one| std::mem::swap(&mut one.began, &mut one.ended),
+    ];
+    for spoil in spoilt {
+        let mut one = operation();
+        spoil(&mut one);
+        assert!(one.validate().is_err());
+        let fitting = one.fitting();
+        assert!(fitting.validate().is_ok(), "{fitting:?}");
+    }
+    assert_eq!(operation().fitting().steps, operation().steps);
+}

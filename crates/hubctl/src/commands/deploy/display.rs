@@ -80,7 +80,7 @@ pub(super) fn shown(
         .map(|share| format!("{share} %"))
         .collect();
     output.line(&format!(
-        "1. migrate the database to {to} (expand only)\n\
+        "1. migrate the database to {to} (what runs can live with it)\n\
          2. start {to} as {colour}, wait until it is ready (at most {ready:?}), smoke test\n\
          3. shift the traffic from {from}: {steps}, each watched for {step:?}\n\
          4. watch it with all the traffic for {bake:?}\n\

@@ -362,7 +362,7 @@ impl Rollback {
     }
 }
 
-/// Bring the target's database to a release's schema without deploying it. Migrations only expand: what runs goes on.
+/// Bring the target's database to a release's schema without deploying it. None takes away what runs uses: that goes on.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]

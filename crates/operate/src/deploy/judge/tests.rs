@@ -169,37 +169,19 @@ fn what_nobody_tells_of_is_lost_contact_unless_it_is_the_old_release_or_one_that
         ..Counts::default()
     };
     let told = || counts(100, 0, 10, 100);
-    let last = |judge: &mut Judge, both: fn() -> [Counts; 2]| {
+    // The old one is blue.
+    let (new_is_silent, old_is_silent) = (|| [told(), untold()], || [untold(), told()]);
+    let last = |judge: &mut Judge, both: &dyn Fn() -> [Counts; 2]| {
         let looks = (0..5).map(|_| judge.see(both(), &Probe::Answered));
         looks.last().unwrap()
     };
     let (mut new, mut old, mut kept) = (judge(), judge(), judge().trusting(true));
-    let both: [fn() -> [Counts; 2]; 2] = [
-        || {
-            [
-                counts(100, 0, 10, 100),
-                Counts {
-                    untold: Some("no pod tells".to_owned()),
-                    ..Counts::default()
-                },
-            ]
-        },
-        || {
-            [
-                Counts {
-                    untold: Some("no pod tells".to_owned()),
-                    ..Counts::default()
-                },
-                counts(100, 0, 10, 100),
-            ]
-        },
-    ];
-    match last(&mut new, both[0]) {
+    match last(&mut new, &new_is_silent) {
         Verdict::Bad(said) => assert!(said.contains("no pod tells"), "{said}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(last(&mut old, both[1]), Verdict::Good);
-    assert_eq!(last(&mut kept, both[0]), Verdict::Inconclusive);
+    assert_eq!(last(&mut old, &old_is_silent), Verdict::Good);
+    assert_eq!(last(&mut kept, &new_is_silent), Verdict::Inconclusive);
     // What its own requests find counts all the same.
     let gone = Probe::Gone("its process ended".to_owned());
     let verdict = judge().see([told(), untold()], &gone);
