@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::load::{Load, Pace};
 use super::site::Site;
 use super::unharmed;
 
@@ -112,7 +113,7 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
     let site = Site::new().await;
     hurried(&site);
     let token = site.begin().await;
-    let load = site.load(&token);
+    let load = Load::at(Pace::LIGHT, &site.url, &token);
     // Gone on with and taken back by turns; after the last step both.
     let turns = (1..=ENTRIES).map(|count| (count, count % 2 == 0));
     for (turn, (count, goes_on)) in turns.chain([(ENTRIES, false)]).enumerate() {
@@ -154,7 +155,7 @@ async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() 
     let config = std::fs::read_to_string(site.at("deploy.toml")).unwrap();
     let freeze = "[[gates.freeze]]\nfrom = '2020-01-01T00:00:00Z'\nuntil = '2120-01-01T00:00:00Z'\nwhy = 'holidays'\n";
     std::fs::write(site.at("deploy.toml"), format!("{config}\n{freeze}")).unwrap();
-    let load = site.load(&token);
+    let load = Load::at(Pace::LIGHT, &site.url, &token);
     // There and back again, one entry later each time.
     for count in 0..=RETURNING {
         let live = site.live().await;

@@ -61,7 +61,13 @@ impl Pace {
         pause: Duration::from_millis(12),
     };
 
-    /// The same while a release is bad: what it fails to write, nobody else is asked to.
+    /// About 150: as many as it takes to see a gap, and the processor is free for what deploys.
+    pub(super) const LIGHT: Self = Self {
+        pause: Duration::from_millis(50),
+        ..Self::STEADY
+    };
+
+    /// The same as steady while a release is bad: what it fails to write, nobody else is asked to.
     pub(super) const READING: Self = Self {
         writers: 0,
         ..Self::STEADY

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::World;
 use super::scaled::pod;
-use crate::deploy::load::Load;
+use crate::deploy::load::{Load, Pace};
 use crate::deploy::unharmed;
 
 /// Gates, migrate, start, ready, smoke, two shares, bake. (After the last, retire, it is over within a moment: on a host
@@ -35,7 +35,7 @@ async fn on_kubernetes_a_deploy_killed_at_any_step_goes_on_or_back_whole_machine
     let quick = config.replace("step = '3s'\nbake = '3s'", "step = '1s'\nbake = '1s'");
     std::fs::write(world.at("deploy.toml"), quick).unwrap();
     let token = world.begin().await;
-    let load = Load::start(&world.ingress.url, &token);
+    let load = Load::at(Pace::LIGHT, &world.ingress.url, &token);
     // One deploy, killed at each entry and gone on with.
     let next = world.good("1.1.0");
     // (The old release's pods end within a moment; one that does not keeps the last step from its end.)
