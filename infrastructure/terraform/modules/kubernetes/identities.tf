@@ -78,11 +78,12 @@ resource "aws_iam_role_policy" "database_backup" {
         Action   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
         Resource = ["${var.backup_bucket_arn}/database/*"]
       },
+      # No condition on the prefix: before all else the plugin asks whether the bucket is there (HeadBucket), which is this right too
+      # and names none. It sees the names of exports that lie beside the backups, and cannot read them.
       {
-        Effect    = "Allow"
-        Action    = ["s3:ListBucket"]
-        Resource  = [var.backup_bucket_arn]
-        Condition = { StringLike = { "s3:prefix" = ["database", "database/*"] } }
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = [var.backup_bucket_arn]
       },
       {
         Effect    = "Allow"

@@ -140,6 +140,14 @@ run "each_workload_has_its_own_identity" {
     error_message = "The database's service account, of this cluster, by one road."
   }
   assert {
+    condition     = [for s in jsondecode(aws_iam_role_policy.database_backup.policy).Statement : [s.Resource[0], can(s.Condition)] if contains(s.Action, "s3:ListBucket")] == [[var.backup_bucket_arn, false]]
+    error_message = "The backups' tool asks whether the bucket is there, which no condition on a prefix lets through."
+  }
+  assert {
+    condition     = [for s in jsondecode(aws_iam_role_policy.database_backup.policy).Statement : s.Resource if contains(s.Action, "s3:GetObject")] == [["${var.backup_bucket_arn}/database/*"]]
+    error_message = "The database reads and writes its own folder only."
+  }
+  assert {
     condition = alltrue(flatten([for p in [aws_iam_role_policy.karpenter, aws_iam_role_policy.load_balancers, aws_iam_role_policy.external_secrets, aws_iam_role_policy.database_backup, aws_iam_role_policy.disks["disks"], aws_iam_role_policy.certificates, aws_iam_role_policy.deploy, aws_iam_role_policy.publish, aws_iam_role_policy.plan] : [
       for s in jsondecode(p.policy).Statement : alltrue([for a in flatten([s.Action]) : !strcontains(a, "*")])
     ]]))
