@@ -16,6 +16,8 @@ use serde_json::Value;
 mod chain;
 #[path = "pipelines/commands.rs"]
 mod commands;
+#[path = "pipelines/gates.rs"]
+mod gates;
 #[path = "pipelines/probes.rs"]
 mod probes;
 #[path = "pipelines/scripts.rs"]

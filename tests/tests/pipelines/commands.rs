@@ -128,7 +128,7 @@ fn the_shipped_deploy_files_are_read() {
 
 /// Every text that tells people what to call: documents, and all of infrastructure/ and operations/. The change log tells of
 /// what once was.
-fn told(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(super) fn told(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy();
