@@ -16,7 +16,10 @@ fi
 terraform -chdir="$place" show -no-color saved.tfplan >"$place/saved.tfplan.txt"
 terraform -chdir="$place" show -json saved.tfplan | python3 -c '
 import json, sys
-keeps = ("aws_db_instance", "aws_elasticache_", "aws_s3_bucket", "aws_kms_key", "aws_backup_vault", "aws_secretsmanager_secret")
+# The cluster as well: with it go the volumes that only it knows.
+keeps = ("aws_db_instance", "aws_elasticache_", "aws_s3_bucket", "aws_kms_key", "aws_kms_replica_key",
+         "aws_backup_vault", "aws_secretsmanager_secret", "aws_ecr_repository", "aws_prometheus_workspace",
+         "aws_cloudwatch_log_group", "aws_eks_cluster")
 gone = [change["address"] for change in json.load(sys.stdin).get("resource_changes", [])
         if "delete" in change["change"]["actions"] and change["type"].startswith(keeps)]
 for address in gone:

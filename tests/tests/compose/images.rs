@@ -91,6 +91,15 @@ fn a_deploys_verbs_install_nothing() {
         .map(|part| part.parse().unwrap())
         .collect();
     assert!(gh >= vec![2, 68, 0], "gh {gh:?} has no --source-digest");
+    // The distribution's is version 1; what is fetched is what somebody verified.
+    assert!(!packages.contains("awscli") && packages.contains(" unzip "));
+    assert!(image.contains("\nARG AWSCLI=2."));
+    for name in ["gh", "aws"] {
+        let (_, fetched) = image.split_once(&format!("-fsSLo /tmp/{name}.")).unwrap();
+        let checked = fetched.find("sha256sum --check --strict");
+        let opened = fetched.find(if name == "gh" { "tar " } else { "unzip " });
+        assert!(checked.is_some() && checked < opened, "{name}");
+    }
     assert!(image.contains("chmod -R a+rX /home/runner"));
 }
 

@@ -156,10 +156,17 @@ fn any_alert_that_began_after_the_deploy_counts() {
     .unwrap();
     // 2026-06-01T12:00:00Z
     std::fs::write(folder.path().join("dist/began"), "1780315200\n").unwrap();
-    let old = alert("HubLatencyBurnSlow", "2026-06-01T11:59:59.999Z");
+    let old = alert("HubLatencyBurnSlow", "2026-06-01T11:59:59.999999999Z");
     let (good, said) = watch(folder.path(), &json!([old]));
     assert!(good, "{said}");
-    for since in ["2026-06-01T12:00:01.123Z", "2026-06-01T14:00:01+02:00"] {
+    for since in [
+        "2026-06-01T12:00:00Z",
+        "2026-06-01T12:00:01.123Z",
+        "2026-06-01T12:00:01.5Z",
+        "2026-06-01T12:00:01.123456789Z",
+        "2026-06-01T14:00:01.123456789+02:00",
+        "2026-06-01T14:00:01+02:00",
+    ] {
         for name in ["DatabaseReplicationLag", "WatcherAway", "HubPodAway"] {
             let (good, said) = watch(folder.path(), &json!([old, alert(name, since)]));
             assert!(!good && said.contains(name), "{said}");
@@ -170,6 +177,97 @@ fn any_alert_that_began_after_the_deploy_counts() {
     std::fs::remove_file(folder.path().join("dist/began")).unwrap();
     assert!(watch(folder.path(), &json!([old])).0);
     assert!(super::read("scripts/pipeline/deploy.sh").contains("date +%s >dist/began"));
+}
+
+/// `make plan` in a tree of its own, with a Terraform that plans one change to a resource of that type.
+fn plan(tree: &Path, kind: &str, actions: &[&str]) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let change =
+        json!({"address": format!("{kind}.this"), "type": kind, "change": {"actions": actions}});
+    let terraform = tree.join("terraform");
+    std::fs::write(
+        &terraform,
+        "#!/bin/sh\ncase \"$*\" in *'show -json'*) printf '%s' \"$PLANNED\" ;; esac\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&terraform, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let old = std::env::var("PATH").unwrap();
+    let mut command = Command::new(tree.join("scripts/pipeline/plan.sh"));
+    command
+        .env("PATH", format!("{}:{old}", tree.display()))
+        .env("PLANNED", json!({"resource_changes": [change]}).to_string())
+        .env("ENVIRONMENT", "staging")
+        .env("STATE_BUCKET", "b")
+        .env_remove("PLANS");
+    run(&mut command)
+}
+
+#[test]
+fn a_plan_destroys_nothing_that_keeps_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path();
+    for name in [
+        "scripts/pipeline",
+        "infrastructure/terraform/environments/staging",
+    ] {
+        std::fs::create_dir_all(tree.join(name)).unwrap();
+    }
+    let script = "scripts/pipeline/plan.sh";
+    std::fs::copy(root().join(script), tree.join(script)).unwrap();
+    for kind in [
+        "aws_backup_vault",
+        "aws_cloudwatch_log_group",
+        "aws_db_instance",
+        "aws_ecr_repository",
+        "aws_eks_cluster",
+        "aws_elasticache_replication_group",
+        "aws_kms_key",
+        "aws_kms_replica_key",
+        "aws_prometheus_workspace",
+        "aws_s3_bucket",
+        "aws_secretsmanager_secret",
+    ] {
+        // Replaced, either way round, is destroyed.
+        for actions in [
+            &["delete"][..],
+            &["delete", "create"],
+            &["create", "delete"],
+        ] {
+            let (good, said) = plan(tree, kind, actions);
+            assert!(
+                !good && said.contains(&format!("{kind}.this")),
+                "{kind}: {said}"
+            );
+        }
+        let (good, said) = plan(tree, kind, &["update"]);
+        assert!(good, "{kind}: {said}");
+    }
+    let (good, said) = plan(tree, "aws_iam_role", &["delete"]);
+    assert!(good, "{said}");
+}
+
+/// The deploy runner's Python is its base's, 3.10: what came later, and times that only a later one takes, are asked of nobody.
+#[test]
+fn scripts_live_with_the_runners_python() {
+    let mut files = vec![root().join("infrastructure/kubernetes/place.sh")];
+    for folder in ["scripts/pipeline", "scripts/ci", "infrastructure/docker"] {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let scripts = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "sh"));
+    for path in scripts {
+        let text = std::fs::read_to_string(path).unwrap();
+        for later in [
+            "fromisoformat",
+            "tomllib",
+            "datetime.UTC",
+            "itertools.batched",
+        ] {
+            assert!(!text.contains(later), "{}: {later}", path.display());
+        }
+    }
 }
 
 #[test]
