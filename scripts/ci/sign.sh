@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Signs both images that `make push` put into REGISTRY, with the commit they are of; and says what built them, from what (SLSA provenance),
-# unless the platform does that better itself (GitHub: an attestation that the build cannot forge).
+# Signs both images that `make push` put into REGISTRY and HUBCTL_REGISTRY, with the commit they are of; and says what built them, from
+# what (SLSA provenance), unless the platform does that better itself (GitHub: an attestation that the build cannot forge).
 # Keyless where the pipeline has an OIDC identity for sigstore; otherwise COSIGN_KEY names the key.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${REGISTRY:?such as ghcr.io/owner/name}" "${REGISTRY_USER:?}" "${REGISTRY_PASSWORD:?}"
-images=("$REGISTRY@$(cat digest.hub)" "$REGISTRY-hubctl@$(cat digest.hubctl)")
+images=("$REGISTRY@$(cat digest.hub)" "${HUBCTL_REGISTRY:-$REGISTRY-hubctl}@$(cat digest.hubctl)")
 commit=$(git rev-parse HEAD)
 key=()
 [ -z "${COSIGN_KEY:-}" ] || key=(--key "$COSIGN_KEY")

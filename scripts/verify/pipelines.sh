@@ -110,11 +110,15 @@ chmod +x "$work"/bin/*
   printf 'sha256:%064d' 0 >digest.hub
   printf 'sha256:%064d' 1 >digest.hubctl
   for word in save scan load; do scripts/ci/images.sh "$word"; done
-  unset GITHUB_ACTIONS GITHUB_OUTPUT
+  unset GITHUB_ACTIONS GITHUB_OUTPUT HUBCTL_REGISTRY
   export REGISTRY=registry.example.org/hub REGISTRY_USER=u REGISTRY_PASSWORD=planted
   scripts/pipeline/push.sh >/dev/null
   scripts/ci/sign.sh
-  unset REGISTRY REGISTRY_USER REGISTRY_PASSWORD
+  # Where a name beside the project's is refused.
+  export HUBCTL_REGISTRY=registry.example.org/hub/hubctl
+  scripts/pipeline/push.sh >/dev/null
+  scripts/ci/sign.sh
+  unset REGISTRY HUBCTL_REGISTRY REGISTRY_USER REGISTRY_PASSWORD
   mkdir -p dist/release && touch dist/release/release.note
   unset KUBECONFIG
   export ENVIRONMENT=staging HUB_RELEASES=$work/releases
@@ -124,15 +128,17 @@ chmod +x "$work"/bin/*
 [ "$(grep -c '^buildah push .*docker-archive:dist/images/' "$work/seen")" -eq 2 ] || tool_fail 'images.sh save'
 [ "$(grep -c '^trivy image --input dist/images/.*--exit-code 1' "$work/seen")" -eq 2 ] || tool_fail 'images.sh scan'
 [ "$(grep -c '^buildah pull ' "$work/seen")" -eq 2 ] || tool_fail 'images.sh load'
-[ "$(grep -c '^buildah push --digestfile digest.* docker://registry.example.org/hub\(-hubctl\)\?:' "$work/seen")" -eq 2 ] ||
-  tool_fail 'push.sh'
-for image in hub@sha256:0*0 hub-hubctl@sha256:0*1; do
+for image in hub hub-hubctl hub/hubctl; do
+  grep -q "^buildah push --digestfile digest.* docker://registry.example.org/$image:[0-9a-f]\{12\}\$" "$work/seen" || tool_fail "push.sh: no $image"
+done
+[ "$(grep -c '^buildah push --digestfile digest.hubctl ' "$work/seen")" -eq 2 ] || tool_fail 'push.sh: hubctl goes to two places'
+for image in hub@sha256:0*0 hub-hubctl@sha256:0*1 hub/hubctl@sha256:0*1; do
   grep -q "^cosign sign --yes --annotations commit=[0-9a-f]\{40\} registry.example.org/$image\$" "$work/seen" ||
     tool_fail "sign.sh: no signature of $image"
   grep -q "^cosign attest --yes --type slsaprovenance1 .* registry.example.org/$image\$" "$work/seen" ||
     tool_fail "sign.sh: no provenance of $image"
 done
-[ "$(grep -c '^sudo -E env .*/\(images\|push\).sh' "$work/seen")" -eq 3 ] || tool_fail 'images.sh or push.sh does not become root where it must, and only there'
+[ "$(grep -c '^sudo -E env .*/\(images\|push\).sh' "$work/seen")" -eq 4 ] || tool_fail 'images.sh or push.sh does not become root where it must, and only there'
 [ "$(grep -c '^aws eks update-kubeconfig --name hub --region eu-central-1 --kubeconfig .*/dist/kubeconfig' "$work/seen")" -eq 4 ] ||
   tool_fail 'deploy.sh: nobody makes the kubeconfig'
 [ "$(grep -c "^hubctl .* by $work/tree/dist/kubeconfig" "$work/seen")" -eq 4 ] || tool_fail 'deploy.sh: hubctl is not told of it'

@@ -105,6 +105,13 @@ fn both_images_have_their_provenance() {
         )
     });
     assert_eq!(found, BTreeSet::from(wanted));
+    // What is pushed is what is signed, by one name; GitLab takes none beside the project's own.
+    for script in ["scripts/pipeline/push.sh", "scripts/ci/sign.sh"] {
+        assert!(read(script).contains("${HUBCTL_REGISTRY:-$REGISTRY-hubctl}"));
+    }
+    let variables = &yaml(GITLAB)["publish"]["variables"];
+    assert_eq!(variables["REGISTRY"], "$CI_REGISTRY_IMAGE");
+    assert_eq!(variables["HUBCTL_REGISTRY"], "$CI_REGISTRY_IMAGE/hubctl");
     // And the release is not sealed without it.
     assert!(read("scripts/pipeline/release.sh").contains("gh attestation verify"));
 }
