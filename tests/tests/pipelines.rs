@@ -450,7 +450,8 @@ fn a_deploy_is_alone_agreed_and_goes_back_only_when_it_was_in() {
         assert!(stages[stage].contains("lock(") && stages[stage].contains("agent {"));
     }
     assert!(stages["approval"].contains("input ") && stages["approval"].contains("production"));
-    // People think long: neither a machine nor the lock waits for them.
+    // People think long: neither a machine nor the lock waits for them, nor the next build of main.
+    assert!(!read(JENKINS).contains("disableConcurrentBuilds"));
     for held in ["agent {", "lock("] {
         assert!(!stages["approval"].contains(held) && !stages["delivery"].contains(held));
     }
