@@ -37,6 +37,8 @@ pub enum Error {
     Stuck(String, String),
     #[error("{0}, which ran before, does not come up: {1}")]
     NotBack(String, String),
+    #[error("{0}, which ran before, is not ready: {1}")]
+    NotReady(String, String),
     /// The line of the plan that says so.
     #[error("the database has other migrations than the release: {0}")]
     Migrations(String),
@@ -155,6 +157,7 @@ impl Error {
             | Self::Cluster { .. }
             | Self::Late { .. }
             | Self::NotBack(..)
+            | Self::NotReady(..)
             | Self::File { .. }
             | Self::Start(..)
             | Self::Failed { .. } => ErrorKind::Unavailable,

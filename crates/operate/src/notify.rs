@@ -174,6 +174,7 @@ fn words(journey: &Journey) -> String {
                 spent.unwrap_or(0)
             )
         }
+        (Some(_), Some(why)) if journey.is_left() => format!("{kind} of {name} was LEFT: {why}"),
         (Some(_), why) => {
             let why = why.as_deref().unwrap_or("without a reason");
             let from = journey

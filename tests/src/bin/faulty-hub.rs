@@ -1,7 +1,7 @@
 //! A release that is bad in one way, for the deploy's tests: the real server behind a door that misbehaves.
 //!
 //! It takes the server's arguments. Beside it lie `real`, the server, and `fault`: `unready`, `errors N SECONDS` (every Nth
-//! request fails, from so long after its start on), `slow MILLISECONDS`, or `crash SECONDS`.
+//! request fails, from so long after its start on), `slow MILLISECONDS`, `crash SECONDS`, or `route` (`/broken` fails).
 #![expect(clippy::print_stderr, reason = "what it dies of stands in its log")]
 
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ enum Fault {
     Errors(u64, Duration),
     Slow(Duration),
     Crash(Duration),
+    Route,
 }
 
 struct Door {
@@ -85,6 +86,7 @@ fn fault(text: &str) -> Option<Fault> {
         "unready" => Some(Fault::Unready),
         "errors" => Some(Fault::Errors(number.max(1), Duration::from_secs(later))),
         "slow" => Some(Fault::Slow(Duration::from_millis(number))),
+        "route" => Some(Fault::Route),
         "crash" => Some(Fault::Crash(Duration::from_secs(number))),
         _ => None,
     }
@@ -115,6 +117,9 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let is_health = path.starts_with("/health") || path == "/metrics";
     match door.fault {
+        Fault::Route if path == "/broken" => {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
         Fault::Unready if path == "/health/ready" => {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }

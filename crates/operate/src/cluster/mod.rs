@@ -229,23 +229,27 @@ impl Cluster {
         let (mut told, mut why) = (0, None);
         for (pod, address) in self.addresses(colour).await? {
             let page = match self.page(&address).await {
-                Ok(page) => page,
+                Ok(page) if page.tells => page,
+                Ok(_) => {
+                    why = Some("its page has no hub_requests_total".to_owned());
+                    continue;
+                }
                 Err(error) => {
-                    why = Some(error);
+                    why = Some(chain(&error));
                     continue;
                 }
             };
             told += 1;
             in_progress = in_progress
                 .zip(page.in_progress)
-                .map(|(all, one)| all + one);
+                .map(|(all, one): (u64, u64)| all.saturating_add(one));
             // What it answered before it was first looked at was not answered while anybody watched.
             if let Some(before) = self.pages.get(&pod) {
                 let since = page.since(before);
                 latencies.extend(since.latencies());
                 if let Some((requests, errors)) = self.totals.get_mut(at) {
-                    *requests += since.requests;
-                    *errors += since.errors;
+                    *requests = requests.saturating_add(since.requests);
+                    *errors = errors.saturating_add(since.errors);
                 }
             }
             self.pages.insert(pod, page);
@@ -257,8 +261,8 @@ impl Cluster {
             errors,
             latencies,
             in_progress,
-            untold: untold
-                .map(|error| format!("no pod of {colour} tells its figures: {}", chain(&error))),
+            passed: 0,
+            untold: untold.map(|why| format!("no pod of {colour} tells its figures: {why}")),
         })
     }
 }

@@ -13,6 +13,8 @@ use super::{COLOUR, LOOK};
 use crate::deploy::Colour;
 use crate::error::Error;
 
+/// For the next part of an answer.
+const ANSWER: Duration = Duration::from_secs(15);
 /// For migrations; the Job has its own, shorter limit.
 const MIGRATE: Duration = Duration::from_mins(30);
 /// For the last deploy's Job to go.
@@ -29,7 +31,7 @@ pub(super) async fn client(config: &Kubernetes) -> Result<kube::Client, Error> {
         context: config.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let read = match &config.kubeconfig {
+    let mut read = match &config.kubeconfig {
         Some(path) => {
             let text = Kubeconfig::read_from(path)
                 .map_err(|error| fault(format!("{}: {error}", path.display())))?;
@@ -44,6 +46,8 @@ pub(super) async fn client(config: &Kubernetes) -> Result<kube::Client, Error> {
             .await
             .map_err(|error| fault(error.to_string()))?,
     };
+    // A server that takes a question and never answers must not hold up the way back. Nothing here is read for longer.
+    read.read_timeout = Some(ANSWER);
     kube::Client::try_from(read).map_err(|error| fault(error.to_string()))
 }
 

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// What one page says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Page {
+    /// Whether it counts requests at all: one that does not is not one without requests. Each pod's own health is asked all the
+    /// time, and counted.
+    pub(super) tells: bool,
     pub(super) requests: u64,
     /// Answers of 500 and above.
     pub(super) errors: u64,
@@ -18,6 +21,8 @@ pub(super) struct Page {
 
 /// Answers that took longer than the last bucket are counted as this long.
 const LONGEST: u32 = 60_000;
+/// Answers of one page whose times are told: a figure that overflowed is not that many.
+const MOST: usize = 200_000;
 
 impl Page {
     /// Reads what is needed and passes over the rest.
@@ -29,20 +34,22 @@ impl Page {
             };
             let (name, labels) = head.split_once('{').unwrap_or((head, ""));
             let Some(count) = whole(value) else { continue };
+            page.tells |= name == "hub_requests_total";
             // Health checks are the cluster's own and not people's.
             if label(labels, "route").is_some_and(|route| route.starts_with("/health")) {
                 continue;
             }
             match name {
                 "hub_requests_total" => {
-                    page.requests += count;
+                    page.requests = page.requests.saturating_add(count);
                     if label(labels, "status").is_some_and(|status| status >= "500") {
-                        page.errors += count;
+                        page.errors = page.errors.saturating_add(count);
                     }
                 }
                 "hub_request_seconds_bucket" => {
                     if let Some(bound) = label(labels, "le").and_then(millis) {
-                        *page.within.entry(bound).or_default() += count;
+                        let within = page.within.entry(bound).or_default();
+                        *within = within.saturating_add(count);
                     }
                 }
                 "hub_requests_in_progress" => page.in_progress = Some(count),
@@ -63,6 +70,7 @@ impl Page {
             (*bound, count.saturating_sub(earlier))
         });
         Self {
+            tells: self.tells,
             requests: self.requests - before.requests,
             errors: self.errors.saturating_sub(before.errors),
             within: within.collect(),
@@ -75,11 +83,9 @@ impl Page {
         let mut all = Vec::new();
         let mut below = 0;
         for (bound, count) in &self.within {
-            let new = count.saturating_sub(below);
-            all.extend(std::iter::repeat_n(
-                *bound,
-                usize::try_from(new).unwrap_or(0),
-            ));
+            let new = usize::try_from(count.saturating_sub(below)).unwrap_or(MOST);
+            let room = MOST.saturating_sub(all.len());
+            all.extend(std::iter::repeat_n(*bound, new.min(room)));
             below = below.max(*count);
         }
         all
@@ -135,6 +141,7 @@ mod tests {
         // The release before does not tell, which is not the same as none.
         let silent = TEXT.replace("hub_requests_in_progress 7\n", "");
         assert_eq!(Page::parse(&silent).in_progress, None);
+        assert!(page.tells && !Page::parse("hub_connections_open 5\n").tells);
         let latencies = page.latencies();
         assert_eq!(latencies.len(), 100);
         assert_eq!(latencies.iter().filter(|ms| **ms == 5).count(), 60);
@@ -153,6 +160,20 @@ mod tests {
         assert_eq!((since.requests, since.errors), (5, 0));
         let fresh = Page::parse(&TEXT.replace("} 90", "} 1").replace("} 10\n", "} 1\n"));
         assert_eq!(fresh.since(&before).requests, 2);
+    }
+
+    #[test]
+    fn a_figure_that_overflowed_breaks_nothing() {
+        let most = u64::MAX;
+        let page = Page::parse(&format!(
+            "hub_requests_total{{route=\"/a\",status=\"200\"}} {most}\n\
+             hub_requests_total{{route=\"/b\",status=\"500\"}} {most}\n\
+             hub_request_seconds_bucket{{le=\"0.1\",route=\"/a\"}} {most}\n\
+             hub_request_seconds_bucket{{le=\"0.1\",route=\"/b\"}} {most}\n\
+             hub_requests_in_progress {most}\n"
+        ));
+        assert_eq!((page.requests, page.errors), (most, most));
+        assert_eq!(page.latencies().len(), MOST);
     }
 
     proptest! {

@@ -136,7 +136,7 @@ impl<T: Target> Engine<'_, T> {
         match self.await_ready(colour).await? {
             None => Ok(()),
             Some(_) if self.target.serves(colour).await? => Ok(()),
-            Some(why) => Err(Error::NotBack(held.name.clone(), why)),
+            Some(why) => Err(Error::NotReady(held.name.clone(), why)),
         }
     }
 
@@ -164,5 +164,6 @@ const fn passes(error: &Error) -> bool {
             | Error::Nonsense(_)
             | Error::Failed { .. }
             | Error::Late { .. }
+            | Error::NotReady(..)
     )
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::journal::{ROLLBACK, SHARE};
+use super::journal::{LEFT, ROLLBACK, SHARE};
 use super::judge::Figures;
 use super::{
     Check, Colour, Counts, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage,
@@ -78,6 +78,9 @@ impl<T: Target> Engine<'_, T> {
                 return Err(waiting.unfinished());
             }
             let journey = waiting.clone();
+            if let Some(why) = self.is_outdated(&journey).await {
+                return self.leave(journey, why);
+            }
             return self.run(journey, release).await;
         }
         let journey = self.plan("deploy", release).await?;
@@ -96,6 +99,39 @@ impl<T: Target> Engine<'_, T> {
         journey.entries.push(entry);
     }
 
+    /// Whether somebody else has changed since what this journey knows of, from another journal or by hand: then neither its way on nor
+    /// its way back leads anywhere. Where nobody can tell, it is not so: the way back must not wait for that.
+    async fn is_outdated(&mut self, journey: &Journey) -> Option<Refusal> {
+        let standing = self.target.standing().await.ok()?;
+        let is =
+            |held: Option<&Held>, dir: &str| held.is_some_and(|held| held.dir.as_os_str() == dir);
+        let somebody = standing.iter().find_map(|one| {
+            let dir = one.release.as_deref()?;
+            let (is_ours, counts) = if one.colour == journey.colour {
+                // What an earlier deploy left there without a share goes when this one starts.
+                let started = journey.stage >= Stage::Started;
+                (is(Some(&journey.to), dir), started || one.share > 0)
+            } else {
+                (is(journey.from.as_ref(), dir), one.share > 0)
+            };
+            (!is_ours && counts).then(|| format!("{dir} runs as {}", one.colour))
+        })?;
+        Some(format!(
+            "somebody else has deployed since: {somebody}. Nothing was changed"
+        ))
+    }
+
+    /// Ends it where it stands.
+    fn leave(&mut self, mut journey: Journey, why: Refusal) -> Result<Outcome, Error> {
+        let began = Instant::now();
+        let entry = self.entry("leave", why.clone(), began, Value::Null);
+        self.observer.did(&entry);
+        journey.entries.push(entry);
+        journey.back = Some(why);
+        journey.outcome = Some(LEFT.to_owned());
+        self.end(journey, began, None, None)
+    }
+
     /// Takes back what is unfinished.
     ///
     /// # Errors
@@ -106,6 +142,9 @@ impl<T: Target> Engine<'_, T> {
             return Err(Error::NoWayBack("no deploy is under way"));
         };
         self.write_down_gates(&mut journey);
+        if let Some(why) = self.is_outdated(&journey).await {
+            return self.leave(journey, why);
+        }
         let why = journey.back.clone().unwrap_or_else(|| why.to_owned());
         let back = self.back(&mut journey, &why).await;
         let back = back.map_err(|error| stuck(&journey, error))?;
@@ -120,7 +159,12 @@ impl<T: Target> Engine<'_, T> {
     pub async fn return_to(&mut self, release: &Release) -> Result<Outcome, Error> {
         let journey = match self.journal.current().cloned() {
             None => self.plan(ROLLBACK, release).await?,
-            Some(waiting) if waiting.is_rollback() && waiting.leads_to(release) => waiting,
+            Some(waiting) if waiting.is_rollback() && waiting.leads_to(release) => {
+                if let Some(why) = self.is_outdated(&waiting).await {
+                    return self.leave(waiting, why);
+                }
+                waiting
+            }
             Some(waiting) => return Err(waiting.unfinished()),
         };
         let at_once = Policy {
@@ -206,6 +250,7 @@ impl<T: Target> Engine<'_, T> {
                 return Ok(Some("it does not run any more".to_owned()));
             }
         }
+        let was_baked = journey.stage >= Stage::Baked;
         if let Some(why) = self.bring_up(journey, release).await? {
             return Ok(Some(why));
         }
@@ -217,6 +262,13 @@ impl<T: Target> Engine<'_, T> {
         if journey.stage < Stage::Retired {
             if self.is_aborted() {
                 return Ok(Some(ABORTED.to_owned()));
+            }
+            if let Some(why) = self.falls_silent(journey.colour).await? {
+                return Ok(Some(why));
+            }
+            if was_baked {
+                // The share may have been lost with the load balancer's memory.
+                self.target.share(journey.colour, 100).await?;
             }
             let began = Instant::now();
             let old = journey.colour.other();
@@ -316,6 +368,20 @@ impl<T: Target> Engine<'_, T> {
         Ok(None)
     }
 
+    /// Why the new release is not left alone, if it does not serve: the old one is about to be stopped, and whoever goes on after a
+    /// stop may do so long after it was last seen well. One hiccup is none.
+    async fn falls_silent(&mut self, colour: Colour) -> Result<Option<Refusal>, Error> {
+        let mut tries = self.policy.tolerance.lost;
+        while !self.target.serves(colour).await? {
+            if tries <= 1 {
+                return Ok(Some("it does not serve any more".to_owned()));
+            }
+            tries -= 1;
+            sleep(self.policy.look).await;
+        }
+        Ok(None)
+    }
+
     pub(super) async fn await_ready(&mut self, colour: Colour) -> Result<Option<Refusal>, Error> {
         let deadline = Instant::now() + self.policy.ready;
         loop {
@@ -392,10 +458,11 @@ impl<T: Target> Engine<'_, T> {
                 Ok(Err(error)) => Probe::Failed(chain(&error)),
                 Err(_) => Probe::Failed("it did not answer in time".to_owned()),
             };
-            verdict = match self.target.counts().await {
-                Ok(counts) => judge.see(counts, &probe),
-                Err(error @ Error::TakenOver(_)) => return Err(error),
-                Err(error) => judge.miss(&chain(&error), &probe),
+            verdict = match timeout(TELL, self.target.counts()).await {
+                Ok(Ok(counts)) => judge.see(counts, &probe),
+                Ok(Err(error @ Error::TakenOver(_))) => return Err(error),
+                Ok(Err(error)) => judge.miss(&chain(&error), &probe),
+                Err(_) => judge.miss("nobody told within ten seconds", &probe),
             };
             let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
             let left = span.saturating_sub(began.elapsed());
@@ -409,9 +476,10 @@ impl<T: Target> Engine<'_, T> {
             return Ok(Err(format!("at {share} % of the traffic: {why}")));
         }
         let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
-        if old.timed >= self.policy.tolerance.fewest_requests {
-            *before = Some(old.clone());
-        }
+        *before = Some(match before.take() {
+            Some(known) if old.timed < self.policy.tolerance.fewest_requests => known.and(&old),
+            _ => old.clone(),
+        });
         Ok(Ok(json!({
             "new": new,
             "old": old,
@@ -429,7 +497,9 @@ impl<T: Target> Engine<'_, T> {
         back: Option<Duration>,
     ) -> Result<Outcome, Error> {
         let is_back = journey.back.is_some();
-        journey.outcome = Some(if is_back { "rolled_back" } else { "deployed" }.to_owned());
+        journey
+            .outcome
+            .get_or_insert_with(|| if is_back { "rolled_back" } else { "deployed" }.to_owned());
         journey.ended = Some(self.clock.now());
         let (word, total) = (journey.outcome.clone().unwrap_or_default(), began.elapsed());
         let figures = json!({
@@ -479,6 +549,8 @@ impl<T: Target> Engine<'_, T> {
 const ABORTED: &str = "the operator ended it";
 /// For an own request to be answered.
 const PROBE: Duration = Duration::from_secs(2);
+/// For the figures of both colours.
+const TELL: Duration = Duration::from_secs(10);
 
 /// It goes neither on nor back for now; the journal knows where it stands.
 fn stuck(journey: &Journey, error: Error) -> Error {

@@ -70,13 +70,16 @@ pub struct Journey {
     /// Why it is taken back, once that is decided.
     pub back: Option<String>,
     pub entries: Vec<Entry>,
-    /// `deployed` or `rolled_back`, at the end.
+    /// `deployed` or `rolled_back`, at the end; `failed` if somebody else deployed before it had one.
     pub outcome: Option<String>,
     pub ended: Option<Timestamp>,
 }
 
 /// The step that gives a share of the traffic; its figures tell of both releases.
 pub(super) const SHARE: &str = "share";
+
+/// What became of a journey that somebody else's overtook.
+pub(super) const LEFT: &str = "failed";
 
 /// The kind of a journey to a release that was kept.
 pub(super) const ROLLBACK: &str = "rollback";
@@ -90,6 +93,11 @@ impl Journey {
     /// Whether it brought its release all the traffic, to stay.
     pub fn is_deployed(&self) -> bool {
         self.outcome.as_deref() == Some("deployed")
+    }
+
+    /// Whether it was left where it stood, since somebody else had deployed.
+    pub fn is_left(&self) -> bool {
+        self.outcome.as_deref() == Some(LEFT)
     }
 
     /// Whether it can be gone on with to that release: it is the same, and it is not on its way back. The name tells it

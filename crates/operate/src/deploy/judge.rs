@@ -6,7 +6,7 @@ mod recent;
 
 use std::time::Duration;
 
-use self::recent::{Answers, Latencies, Window};
+use self::recent::{Answers, Latencies, Window, beyond_chance};
 use super::policy::{Objective, Tolerance};
 use super::{Colour, Counts};
 
@@ -32,7 +32,7 @@ pub enum Verdict {
 const LATELY: Duration = Duration::from_secs(10);
 
 /// So many times as many requests as are needed, and none of them timed: their times are told to somebody else.
-const UNTIMED: u64 = 20;
+const UNTIMED: u64 = 4;
 
 /// Watches one step: from the counts at its beginning on.
 #[derive(Debug)]
@@ -121,11 +121,15 @@ impl Judge {
         self.blind = 0;
         self.looks += 1;
         for (sum, fresh) in self.in_progress.iter_mut().zip(&counts) {
-            *sum = sum.zip(fresh.in_progress).map(|(sum, one)| sum + one);
+            *sum = sum
+                .zip(fresh.in_progress)
+                .map(|(sum, one)| sum.saturating_add(one));
         }
         self.now = counts;
         match self.probed(probe) {
             Some(bad) => bad,
+            // It is gone back to because the other one is bad: to compare them would be to go forward again.
+            None if self.trusts => Verdict::Good,
             None => self.verdict(),
         }
     }
@@ -172,7 +176,7 @@ impl Judge {
         if let Some(before) = &self.before
             && old.timed < self.tolerance.fewest_requests
         {
-            old = before.clone();
+            old = before.clone().and(&old);
         }
         if let Some(why) = self.fails(&old) {
             return Verdict::Bad(why);
@@ -182,13 +186,10 @@ impl Judge {
         }
         if new.timed < self.tolerance.fewest_requests {
             // A load balancer's log that goes elsewhere.
-            if !self.trusts
-                && new.timed == 0
-                && new.requests >= UNTIMED * self.tolerance.fewest_requests
-            {
+            let came = new.requests.max(self.passed());
+            if new.timed == 0 && came >= UNTIMED * self.tolerance.fewest_requests {
                 return Verdict::Bad(format!(
-                    "{} requests came and nobody tells how long they took",
-                    new.requests
+                    "{came} requests came and nobody tells how long they took"
                 ));
             }
             return Verdict::Inconclusive;
@@ -197,7 +198,7 @@ impl Judge {
             let slack = u32::try_from(self.tolerance.slack.as_millis()).unwrap_or(u32::MAX);
             let bound = (f64::from(old.p95) * self.tolerance.slower)
                 .max(f64::from(old.p95.saturating_add(slack)));
-            self.slow = if f64::from(new.p95) > bound {
+            self.slow = if self.times(self.new).exceed(bound) {
                 self.slow + 1
             } else {
                 0
@@ -216,18 +217,17 @@ impl Judge {
     fn fails(&self, old: &Figures) -> Option<String> {
         let usual = self.lately_of(self.new.other());
         // What hit both may have left the one's newest seconds and not the other's, who has fewer requests.
+        let long = old.answers().plausible_rate();
         let usual = if usual.requests >= self.tolerance.fewest_requests {
-            usual.error_rate().max(old.error_rate())
+            usual.error_rate().max(long)
         } else {
-            old.error_rate()
+            long
         };
         let (whole, lately) = (self.answers(self.new), self.lately_of(self.new));
-        let is_worse = whole.errors >= self.tolerance.fewest_errors
-            && whole.error_rate() - old.error_rate() > self.tolerance.errors;
-        let (new, old) = if is_worse {
-            (whole, old.error_rate())
+        let new = if self.are_many(whole, long + self.tolerance.errors) {
+            whole
         } else if self.are_many(lately, usual + self.tolerance.errors) {
-            (lately, usual)
+            lately
         } else {
             return None;
         };
@@ -236,16 +236,15 @@ impl Judge {
             new.errors,
             new.requests,
             100.0 * new.error_rate(),
-            100.0 * old
+            100.0 * old.error_rate()
         ))
     }
 
-    /// Whether so many of the newest requests do not fail by chance where that rate is allowed: there are many times ten seconds
-    /// in a deploy, and a few errors in one of them mean nothing. Three standard deviations of their count (Poisson).
-    fn are_many(&self, lately: Answers, allowed: f64) -> bool {
-        let expected = allowed * lately.requests as f64;
-        lately.errors >= self.tolerance.fewest_errors
-            && lately.errors as f64 > expected + 3.0 * expected.max(1.0).sqrt()
+    /// Whether so many requests do not fail by chance where that rate is allowed: it is asked hundreds of times in a deploy, and a
+    /// few errors among the first requests, or in ten seconds, mean nothing.
+    fn are_many(&self, answers: Answers, allowed: f64) -> bool {
+        answers.errors >= self.tolerance.fewest_errors
+            && beyond_chance(answers.errors, allowed * answers.requests as f64)
     }
 
     /// What is wrong by the objective, if it is: errors at once, slowness and saturation after some looks in a row.
@@ -253,7 +252,7 @@ impl Judge {
         let objective = self.objective.as_ref()?;
         let allowed = objective.errors * objective.burn;
         let (whole, lately) = (self.answers(self.new), self.lately_of(self.new));
-        let burns = whole.errors >= self.tolerance.fewest_errors && whole.error_rate() > allowed;
+        let burns = self.are_many(whole, allowed);
         if burns || self.are_many(lately, allowed) {
             let answers = if burns { whole } else { lately };
             let burn = answers.error_rate() / objective.errors;
@@ -262,8 +261,9 @@ impl Judge {
                 answers.errors, answers.requests, objective.burn
             ));
         }
+        let most = u32::try_from(objective.latency.as_millis()).unwrap_or(u32::MAX);
         let slow = new.timed >= self.tolerance.fewest_requests
-            && u128::from(new.p95) > objective.latency.as_millis();
+            && self.times(self.new).exceed(f64::from(most));
         let full = new.in_progress > objective.in_progress;
         self.away = if slow || full { self.away + 1 } else { 0 };
         if self.away < self.tolerance.patience {
@@ -315,6 +315,22 @@ impl Judge {
         let ends = self.since.get(at).zip(self.now.get(at));
         ends.map(|(since, now)| Answers::between(since.into(), now.into()))
             .unwrap_or_default()
+    }
+
+    /// What passed to the new release in this step; whoever counts may have begun anew.
+    fn passed(&self) -> u64 {
+        let at = self.new.place();
+        let ends = self.since.get(at).zip(self.now.get(at));
+        ends.map_or(0, |(since, now)| now.passed.saturating_sub(since.passed))
+    }
+
+    /// How long its newest answers took.
+    fn times(&self, colour: Colour) -> &Latencies {
+        let [blue, green] = &self.latencies;
+        match colour {
+            Colour::Blue => blue,
+            Colour::Green => green,
+        }
     }
 
     /// What one colour answered lately.
@@ -376,11 +392,22 @@ pub struct Figures {
 
 impl Figures {
     pub fn error_rate(&self) -> f64 {
-        let answers = Answers {
+        self.answers().error_rate()
+    }
+
+    const fn answers(&self) -> Answers {
+        Answers {
             requests: self.requests,
             errors: self.errors,
-        };
-        answers.error_rate()
+        }
+    }
+
+    /// What it did before and in a later step, in which it had little to do.
+    #[must_use]
+    pub fn and(mut self, later: &Self) -> Self {
+        self.requests = self.requests.saturating_add(later.requests);
+        self.errors = self.errors.saturating_add(later.errors);
+        self
     }
 }
 

@@ -103,13 +103,16 @@ pub enum Readiness {
     Gone(String),
 }
 
-/// What a colour has answered since it was first asked, as the load balancer counted it from outside.
+/// What a colour has answered since it was first asked, as seen from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Requests that went to it first, wherever they were answered in the end.
     pub requests: u64,
-    /// Answers of 500 and above, broken answers, refused connections; those that a retry elsewhere hid from the client
-    /// as well.
+    /// Of those, answers of 500 and above, broken answers, refused connections; those that a retry elsewhere hid from the
+    /// client as well. What a retry brought here from elsewhere is not this colour's.
     pub errors: u64,
+    /// Requests that somebody saw pass without knowing what became of them, where that is counted apart.
+    pub passed: u64,
     /// Answered since the last look, in milliseconds each, in no order.
     pub latencies: Vec<u32>,
     /// Requests in progress, where somebody counts them.

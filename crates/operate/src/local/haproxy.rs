@@ -30,8 +30,8 @@ pub(crate) struct Server {
     pub(crate) weight: u32,
     pub(crate) is_up: bool,
     pub(crate) is_in_maintenance: bool,
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
+    /// Tries, each of a retried request.
+    pub(crate) tries: u64,
     pub(crate) in_progress: u64,
 }
 
@@ -123,14 +123,11 @@ fn read(answer: &str, backend: &str, server: &str) -> Result<Server, Error> {
     };
     let number = |name: &str| text(name).parse::<u64>().unwrap_or(0);
     let status = text("status");
-    // A 5xx or a broken answer that a retry hid from the client is in `wretr` alone.
-    let errors = number("hrsp_5xx").max(number("eresp")) + number("wretr");
     Ok(Server {
         weight: u32::try_from(number("weight")).unwrap_or(0),
         is_up: status.starts_with("UP") || status == "no check",
         is_in_maintenance: status.starts_with("MAINT"),
-        requests: number("stot"),
-        errors,
+        tries: number("stot"),
         in_progress: number("scur"),
     })
 }
@@ -141,18 +138,15 @@ mod tests {
 
     use super::*;
 
-    const STAT: &str = "# pxname,svname,qcur,scur,stot,eresp,wretr,status,weight,hrsp_5xx,\n\
-                        hub,blue,0,2,1000,0,7,UP,95,3,\n\
-                        hub,green,0,0,0,0,0,MAINT,5,0,\n\
-                        hub,BACKEND,0,2,1000,0,7,UP,95,3,\n";
+    const STAT: &str = "# pxname,svname,qcur,scur,stot,status,weight,\n\
+                        hub,blue,0,2,1000,UP,95,\n\
+                        hub,green,0,0,0,MAINT,5,\n\
+                        hub,BACKEND,0,2,1000,UP,95,\n";
 
     #[test]
     fn a_servers_line_is_read() {
         let blue = read(STAT, "hub", "blue").unwrap();
-        assert_eq!(
-            (blue.requests, blue.errors, blue.in_progress),
-            (1000, 10, 2)
-        );
+        assert_eq!((blue.tries, blue.in_progress), (1000, 2));
         assert!(blue.is_up && !blue.is_in_maintenance && blue.weight == 95);
         let green = read(STAT, "hub", "green").unwrap();
         assert!(!green.is_up && green.is_in_maintenance);

@@ -234,18 +234,16 @@ impl Target for Host {
         if self.log.is_none() {
             self.log = Some(Log::listen(self.local.log).await?);
         }
-        let latencies = self.log.as_mut().map(Log::take).unwrap_or_default();
         let servers = self.haproxy.servers().await?;
-        let mut counts = servers
-            .into_iter()
-            .zip(latencies)
-            .map(|(server, latencies)| Counts {
-                requests: server.requests,
-                errors: server.errors,
-                latencies,
-                in_progress: Some(server.in_progress),
-                untold: None,
-            });
+        let told = self.log.as_mut().map(Log::take).unwrap_or_default();
+        let mut counts = servers.into_iter().zip(told).map(|(server, told)| Counts {
+            requests: told.requests,
+            errors: told.errors,
+            passed: server.tries,
+            latencies: told.latencies,
+            in_progress: Some(server.in_progress),
+            untold: None,
+        });
         Ok([
             counts.next().unwrap_or_default(),
             counts.next().unwrap_or_default(),

@@ -143,6 +143,34 @@ async fn a_deploy_killed_at_any_step_is_gone_on_with_or_taken_back_whole_machine
     unharmed(&load.stop().await);
 }
 
+/// Whoever goes on may do so long after the bake: then it is not the release that serves that is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baked_release_that_is_gone_is_taken_back_whole_machine() {
+    let site = Site::new().await;
+    hurried(&site);
+    let token = site.begin().await;
+    let release = site.release("1.1.0");
+    let load = Load::at(Pace::LIGHT, &site.url, &token);
+    // With all of the traffic, in its bake. The step after it is too short to be met: its journal is written on.
+    killed_after(&site, &deploying(&release), ENTRIES - 2).await;
+    let mut journey = under_way(&site).unwrap();
+    journey["stage"] = json!("baked");
+    std::fs::write(site.at("state/current.json"), journey.to_string()).unwrap();
+    let report = load.stop().await;
+    unharmed(&report);
+    site.end("green");
+    let (code, outcome) = site.deploy(&release).await;
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (1, &json!("rolled_back")),
+        "{outcome}"
+    );
+    let why = outcome["back"].as_str().unwrap();
+    assert!(why.contains("does not serve any more"), "{why}");
+    assert_eq!(site.live().await, "1.0.0");
+    unharmed(&site.load(&token).answered(300).await);
+}
+
 /// To take the return back would be to bring in again what was to go; and no gate of a deploy holds it up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() {

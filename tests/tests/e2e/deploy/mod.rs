@@ -113,6 +113,45 @@ async fn a_deploy_and_its_rollback_cost_nobody_a_request_whole_machine() {
     unharmed(&site.load(&token).answered(500).await);
 }
 
+/// Each release fails the same requests, and the load balancer tries each of them twice at both, whatever their shares: what fails at
+/// both is the fault of neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_at_both_releases_takes_neither_back_whole_machine() {
+    let site = Site::new().await;
+    let token = site.begin().await;
+    let (code, outcome) = site.deploy(&site.faulty_as("1.1.0", "route")).await;
+    assert_eq!(code, 0, "{outcome}");
+    let load = site.load(&token);
+    let broken = format!("{}/broken", site.url);
+    let asks = tokio::spawn(async move {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        loop {
+            let answer = http.get(&broken).send().await.unwrap();
+            assert_eq!(answer.status(), 500);
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        }
+    });
+    let (code, outcome) = site.deploy(&site.faulty_as("1.2.0", "route")).await;
+    assert!(!asks.is_finished());
+    asks.abort();
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (0, &json!("deployed")),
+        "{outcome}"
+    );
+    // They were seen all the same.
+    let errors: u64 = outcome["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .fold(0, |sum, entry| {
+            let of = |who: &str| entry["figures"][who]["errors"].as_u64().unwrap_or(0);
+            sum + of("new") + of("old")
+        });
+    assert!(errors >= 5, "{outcome}");
+    unharmed(&load.stop().await);
+}
+
 /// A bad release takes itself back, for the reason that it is bad for, and nobody notices.
 async fn takes_itself_back(fault: &str, why: &[&str]) {
     takes_itself_back_at(Site::new().await, fault, why).await;

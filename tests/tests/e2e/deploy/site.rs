@@ -244,16 +244,20 @@ impl Site {
 
     /// A release with a fault.
     pub(super) fn faulty(&self, fault: &str) -> PathBuf {
-        let dir = self.at("faulty");
+        self.faulty_as("9.9.9", fault)
+    }
+
+    pub(super) fn faulty_as(&self, version: &str, fault: &str) -> PathBuf {
+        let dir = self.at(version);
         std::fs::create_dir(&dir).unwrap();
         server(
             &hub_testkit::hub::binary().unwrap(),
             &dir.join("real"),
-            "faulty",
+            version,
         );
         std::fs::copy(env!("CARGO_BIN_EXE_faulty-hub"), dir.join("security-hub")).unwrap();
         std::fs::write(dir.join("fault"), fault).unwrap();
-        self.seal(&dir, "9.9.9");
+        self.seal(&dir, version);
         dir
     }
 

@@ -116,6 +116,9 @@ pub(super) fn ended(output: &Output, outcome: Outcome) -> Result<Exit, Failure> 
                 "{word}: {name} in {total}, the switch took {}",
                 seconds(outcome.switch_ms)
             ),
+            Some(why) if outcome.journey.is_left() => {
+                format!("{}: {name}: {why}", output.verdict(false, "left"))
+            }
             Some(why) => format!(
                 "{word}: {name} in {total}, the old release had all the traffic again after {}: {why}",
                 seconds(outcome.back_ms)

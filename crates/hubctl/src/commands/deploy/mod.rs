@@ -312,8 +312,12 @@ impl Rollback {
         }
         let history = Journal::history(&state)?;
         let release = match self.destination(&journal, &history)? {
-            Some(dir) => {
+            Some((dir, name)) => {
                 let release = site.release(&dir)?;
+                if let Some(name) = name.filter(|name| *name != release.name()) {
+                    let what = format!("its folder holds {} now", release.name());
+                    return Err(Error::NotBack(name, what).into());
+                }
                 kept::ran(&history, &release)?;
                 Some(release)
             }
@@ -344,18 +348,22 @@ impl Rollback {
         }
     }
 
-    /// The folder of the release to return to; nothing if what is under way is to be taken back.
+    /// The folder of the release to return to, and its name where that is not for the folder to say; nothing if what is under way is
+    /// to be taken back.
     fn destination(
         &self,
         journal: &Journal,
         history: &[Journey],
-    ) -> Result<Option<PathBuf>, Failure> {
+    ) -> Result<Option<(PathBuf, Option<String>)>, Failure> {
         match (&self.to, journal.current()) {
-            (Some(dir), _) => Ok(Some(dir.clone())),
-            (None, None) => Ok(Some(kept::before(history)?.dir)),
+            (Some(dir), _) => Ok(Some((dir.clone(), None))),
+            (None, None) => {
+                let held = kept::before(history)?;
+                Ok(Some((held.dir, Some(held.name))))
+            }
             // To take a rollback back would be to bring in again what was to go.
             (None, Some(waiting)) if waiting.is_rollback() && waiting.back.is_none() => {
-                Ok(Some(waiting.to.dir.clone()))
+                Ok(Some((waiting.to.dir.clone(), None)))
             }
             (None, Some(_)) => Ok(None),
         }

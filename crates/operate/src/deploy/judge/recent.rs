@@ -25,10 +25,27 @@ impl Latencies {
         }
     }
 
+    /// Whether more of them took longer than the 95th percentile may than chance would have it: of fifty answers of which four
+    /// in a hundred are slow, the percentile is slow every third time.
+    pub(super) fn exceed(&self, bound: f64) -> bool {
+        let all = self.looks.iter().flatten();
+        let (mut count, mut above) = (0u64, 0u64);
+        for took in all {
+            count += 1;
+            above += u64::from(f64::from(*took) > bound);
+        }
+        beyond_chance(above, 0.05 * count as f64)
+    }
+
     /// Milliseconds; 0 of nothing.
     pub(super) fn p95(&self) -> u32 {
         percentile(self.looks.iter().flatten().copied().collect(), 0.95)
     }
+}
+
+/// More than three standard deviations above what is expected of a count (Poisson).
+pub(super) fn beyond_chance(count: u64, expected: f64) -> bool {
+    count as f64 > expected + 3.0 * expected.max(1.0).sqrt()
 }
 
 /// Requests that came and how many of them failed.
@@ -46,6 +63,14 @@ impl Answers {
             requests: now.requests.saturating_sub(since.requests).max(errors),
             errors,
         }
+    }
+
+    /// The rate that so few requests leave possible: one more than failed, of one more than came; 0 of nothing.
+    pub(super) fn plausible_rate(self) -> f64 {
+        if self.requests == 0 {
+            return 0.0;
+        }
+        (self.errors + 1) as f64 / (self.requests + 1) as f64
     }
 
     pub(super) fn error_rate(self) -> f64 {

@@ -71,12 +71,13 @@ async fn on_kubernetes_whoever_falls_silent_is_replaced_and_changes_nothing_more
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("taken over here"), "{said}");
     assert_eq!(objects(), before);
-    // What it had begun is undone from where it was begun, now that nobody works.
-    let (code, back) = world.run(&["rollback"]).await;
-    assert_eq!(
-        (code, &back["outcome"]),
-        (0, &json!("rolled_back")),
-        "{back}"
-    );
+    // What it had begun leads nowhere any more, neither on nor back: what the other one deployed stays.
+    let (code, left) = world.run(&["rollback", "--unfinished"]).await;
+    assert_eq!((code, &left["outcome"]), (0, &json!("failed")), "{left}");
+    let why = left["back"].as_str().unwrap();
+    assert!(why.contains("somebody else has deployed since"), "{why}");
+    assert_eq!(objects(), before);
+    let (code, none) = world.run(&["rollback", "--unfinished"]).await;
+    assert_eq!((code, &none), (0, &json!({"unfinished": null})));
     assert_eq!(world.live().await, "1.0.0");
 }
