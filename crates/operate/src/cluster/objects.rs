@@ -48,6 +48,8 @@ pub(super) async fn client(config: &Kubernetes) -> Result<kube::Client, Error> {
     };
     // A server that takes a question and never answers must not hold up the way back. Nothing here is read for longer.
     read.read_timeout = Some(ANSWER);
+    // From the question on: a connection that nobody used for a while is not late.
+    read.reset_reader_on_write = true;
     kube::Client::try_from(read).map_err(|error| fault(error.to_string()))
 }
 

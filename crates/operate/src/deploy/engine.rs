@@ -11,13 +11,12 @@ use hub_base::{Clock, OperationId, chain};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::journal::{LEFT, ROLLBACK, SHARE};
+use super::journal::{ROLLBACK, SHARE};
 use super::judge::Figures;
 use super::{
-    Check, Colour, Counts, Entry, Held, Journal, Journey, Judge, Policy, Probe, Readiness, Stage,
-    Standing, Target, Verdict,
+    Check, Colour, Entry, Held, Journal, Journey, Policy, Readiness, Stage, Standing, Target,
 };
 use crate::dora;
 use crate::error::Error;
@@ -52,7 +51,7 @@ impl Outcome {
 }
 
 /// Why a release does not go on.
-type Refusal = String;
+pub(super) type Refusal = String;
 
 /// One operation on one target.
 pub struct Engine<'a, T> {
@@ -97,39 +96,6 @@ impl<T: Target> Engine<'_, T> {
         let entry = self.entry("gates", said, Instant::now(), json!(gates));
         self.observer.did(&entry);
         journey.entries.push(entry);
-    }
-
-    /// Whether somebody else has changed since what this journey knows of, from another journal or by hand: then neither its way on nor
-    /// its way back leads anywhere. Where nobody can tell, it is not so: the way back must not wait for that.
-    async fn is_outdated(&mut self, journey: &Journey) -> Option<Refusal> {
-        let standing = self.target.standing().await.ok()?;
-        let is =
-            |held: Option<&Held>, dir: &str| held.is_some_and(|held| held.dir.as_os_str() == dir);
-        let somebody = standing.iter().find_map(|one| {
-            let dir = one.release.as_deref()?;
-            let (is_ours, counts) = if one.colour == journey.colour {
-                // What an earlier deploy left there without a share goes when this one starts.
-                let started = journey.stage >= Stage::Started;
-                (is(Some(&journey.to), dir), started || one.share > 0)
-            } else {
-                (is(journey.from.as_ref(), dir), one.share > 0)
-            };
-            (!is_ours && counts).then(|| format!("{dir} runs as {}", one.colour))
-        })?;
-        Some(format!(
-            "somebody else has deployed since: {somebody}. Nothing was changed"
-        ))
-    }
-
-    /// Ends it where it stands.
-    fn leave(&mut self, mut journey: Journey, why: Refusal) -> Result<Outcome, Error> {
-        let began = Instant::now();
-        let entry = self.entry("leave", why.clone(), began, Value::Null);
-        self.observer.did(&entry);
-        journey.entries.push(entry);
-        journey.back = Some(why);
-        journey.outcome = Some(LEFT.to_owned());
-        self.end(journey, began, None, None)
     }
 
     /// Takes back what is unfinished.
@@ -401,95 +367,7 @@ impl<T: Target> Engine<'_, T> {
         }
     }
 
-    /// Where watching begins from; why it cannot.
-    async fn first_counts(&mut self) -> Result<Result<[Counts; 2], Refusal>, Error> {
-        let mut tries = self.policy.tolerance.lost;
-        loop {
-            match self.target.counts().await {
-                Ok(counts) => return Ok(Ok(counts)),
-                Err(error @ Error::TakenOver(_)) => return Err(error),
-                Err(error) if tries <= 1 => {
-                    return Ok(Err(format!("it cannot be watched: {}", chain(&error))));
-                }
-                Err(_) => tries -= 1,
-            }
-            if self.pauses().await {
-                return Ok(Err(ABORTED.to_owned()));
-            }
-        }
-    }
-
-    /// Until the next look; whether the operator has enough.
-    async fn pauses(&mut self) -> bool {
-        let wait = self.abort.wait_for(|abort| *abort);
-        matches!(timeout(self.policy.look, wait).await, Ok(Ok(_)))
-    }
-
-    /// Watches one share; the figures at its end, or why it cannot stay.
-    async fn watch(
-        &mut self,
-        journey: &Journey,
-        share: u8,
-        span: Duration,
-        before: &mut Option<Figures>,
-    ) -> Result<Result<Value, Refusal>, Error> {
-        let colour = journey.colour;
-        let counts = match self.first_counts().await? {
-            Ok(counts) => counts,
-            // Who was kept has proven itself: it is better than none, watched or not.
-            Err(_) if journey.is_rollback() => return Ok(Ok(json!({"conclusive": false}))),
-            Err(why) => return Ok(Err(format!("at {share} % of the traffic: {why}"))),
-        };
-        let began = Instant::now();
-        let (tolerance, look) = (self.policy.tolerance.clone(), self.policy.look);
-        let mut judge = Judge::new(colour, tolerance, look, counts)
-            .against(self.policy.objective.clone())
-            .beside(before.clone())
-            .trusting(journey.is_rollback());
-        let mut verdict = Verdict::Inconclusive;
-        while began.elapsed() < span {
-            if self.pauses().await {
-                return Ok(Err(ABORTED.to_owned()));
-            }
-            let probe = match timeout(look.max(PROBE), self.target.probe(colour)).await {
-                Ok(Ok(Readiness::Ready)) => Probe::Answered,
-                Ok(Ok(Readiness::NotYet(why))) => Probe::Failed(why),
-                Ok(Ok(Readiness::Gone(why))) => Probe::Gone(why),
-                Ok(Err(error)) => Probe::Failed(chain(&error)),
-                Err(_) => Probe::Failed("it did not answer in time".to_owned()),
-            };
-            verdict = match timeout(TELL, self.target.counts()).await {
-                Ok(Ok(counts)) => judge.see(counts, &probe),
-                Ok(Err(error @ Error::TakenOver(_))) => return Err(error),
-                Ok(Err(error)) => judge.miss(&chain(&error), &probe),
-                Err(_) => judge.miss("nobody told within ten seconds", &probe),
-            };
-            let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
-            let left = span.saturating_sub(began.elapsed());
-            self.observer.watches(share, left, &new, &old);
-            if let Verdict::Bad(why) = verdict {
-                return Ok(Err(format!("at {share} % of the traffic: {why}")));
-            }
-        }
-        if judge.looks() == 0 && !span.is_zero() && !journey.is_rollback() {
-            let why = "nobody could tell what it answers";
-            return Ok(Err(format!("at {share} % of the traffic: {why}")));
-        }
-        let (new, old) = (judge.figures(colour), judge.figures(colour.other()));
-        *before = Some(match before.take() {
-            Some(known) if old.timed < self.policy.tolerance.fewest_requests => known.and(&old),
-            _ => old.clone(),
-        });
-        Ok(Ok(json!({
-            "new": new,
-            "old": old,
-            "own_requests": judge.probes(),
-            // With too little traffic to tell, only our own requests speak for it.
-            "conclusive": verdict == Verdict::Good,
-        })))
-    }
-
-    fn end(
+    pub(super) fn end(
         &mut self,
         mut journey: Journey,
         began: Instant,
@@ -546,12 +424,7 @@ impl<T: Target> Engine<'_, T> {
     }
 }
 
-const ABORTED: &str = "the operator ended it";
-/// For an own request to be answered.
-const PROBE: Duration = Duration::from_secs(2);
-/// For the figures of both colours.
-const TELL: Duration = Duration::from_secs(10);
-
+pub(super) const ABORTED: &str = "the operator ended it";
 /// It goes neither on nor back for now; the journal knows where it stands.
 fn stuck(journey: &Journey, error: Error) -> Error {
     match error {

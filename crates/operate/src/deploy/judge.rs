@@ -129,7 +129,7 @@ impl Judge {
         match self.probed(probe) {
             Some(bad) => bad,
             // It is gone back to because the other one is bad: to compare them would be to go forward again.
-            None if self.trusts => Verdict::Good,
+            None if self.trusts => Verdict::Inconclusive,
             None => self.verdict(),
         }
     }

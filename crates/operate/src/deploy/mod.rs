@@ -9,8 +9,10 @@ mod journal;
 mod judge;
 pub mod kept;
 pub mod migrations;
+mod outdated;
 mod outside;
 mod policy;
+mod watch;
 
 use std::future::Future;
 use std::time::Duration;
