@@ -45,18 +45,26 @@ impl Drop for Site {
     fn drop(&mut self) {
         let _gone = self.haproxy.kill();
         let _gone = self.haproxy.wait();
+        // A colour is nobody's child, and the server behind a faulty one's door outlives it.
         self.ports.into_iter().for_each(end);
+        let here = self.folder.path().display().to_string();
+        end_all(|words| words.starts_with(&here));
     }
 }
 
-/// Ends whoever listens there: a colour is nobody's child.
+/// Ends whoever listens there.
 fn end(port: u16) {
     let text = format!("--listen\0127.0.0.1:{port}\0");
+    end_all(|words| words.contains(&text));
+}
+
+/// Ends each process whose command line is such.
+fn end_all(is_such: impl Fn(&str) -> bool) {
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let words = std::fs::read_to_string(process.path().join("cmdline"));
         let pid = process.file_name().to_string_lossy().parse::<i32>();
         if let (Ok(words), Ok(pid)) = (words, pid)
-            && words.contains(&text)
+            && is_such(&words)
         {
             let pid = nix::unistd::Pid::from_raw(pid);
             let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
