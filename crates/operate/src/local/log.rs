@@ -1,7 +1,7 @@
 //! HAProxy's log as figures: one datagram a request, `hub1 SERVER STATUS MILLISECONDS RETRIES`.
 //!
-//! The load balancer sees what clients see; the release's own metrics are its own word for itself. Its counters would tell of tries,
-//! not of requests: one that fails everywhere is tried twice at each server, whatever its share, and three of them among those of a
+//! The load balancer sees what clients see; the release's own metrics are its own word for itself. HAProxy's counters
+//! would tell of tries, not of requests: one that fails everywhere is tried twice at each server, whatever its share, and three of them among those of a
 //! small share are many. A line tells of a request, and so to whom it went first, by the share, and whether that one failed it.
 
 use std::net::SocketAddr;
