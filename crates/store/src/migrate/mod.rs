@@ -209,6 +209,9 @@ async fn take_back(
     Ok(done)
 }
 
+/// PostgreSQL's `query_canceled`: by `statement_timeout`, or by somebody.
+const CANCELLED: &str = "57014";
+
 async fn step(
     connection: &mut PgConnection,
     migration: &Migration,
@@ -233,12 +236,10 @@ async fn step(
     }
     .await;
     result.map_err(|source| {
-        // Trouble with the database itself (disk, shutdown, connection) is not the file's fault.
+        // Trouble with the database itself (disk, shutdown, connection) is not the file's fault; that it took too long is.
         let trouble = source.as_database_error().is_none_or(|database| {
-            matches!(
-                database.code().unwrap_or_default().get(..2),
-                Some("53" | "57" | "08")
-            )
+            let code = database.code().unwrap_or_default();
+            code != CANCELLED && matches!(code.get(..2), Some("53" | "57" | "08"))
         });
         if trouble {
             return source.into();

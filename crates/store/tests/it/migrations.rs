@@ -248,3 +248,52 @@ async fn a_broken_step_names_file_and_line_and_leaves_nothing() {
     let (after,): (i64,) = sqlx::query_as(tables).fetch_one(&mut owner).await.unwrap();
     assert_eq!(before, after);
 }
+
+/// Somebody's transaction stands in the way: servers do not queue up behind a migration that waits for it, and who waits is told why.
+#[tokio::test]
+async fn a_step_that_waits_for_a_lock_gives_up_and_leaves_nothing() {
+    let db = hub_testkit::database().await;
+    let endpoints = db.endpoints();
+    let newest = migrate::MIGRATIONS.last().unwrap();
+    migrate::revert(&endpoints, newest.number - 1, migrate::Loss::Accepted)
+        .await
+        .unwrap();
+    let before = catalogue(&db.url_owner).await;
+    let mut holder = PgConnection::connect(&db.url_owner).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    held.execute("lock table tenant in access exclusive mode")
+        .await
+        .unwrap();
+    let began = std::time::Instant::now();
+    let fault = migrate::run(&endpoints).await.unwrap_err().to_string();
+    let waited = began.elapsed().as_secs();
+    assert!(
+        fault.contains(newest.name) && fault.contains("lock timeout"),
+        "{fault}"
+    );
+    assert!((10..60).contains(&waited), "gave up after {waited} s");
+    // What is ended from outside while it waits, as a statement's own limit ends it, names the file too.
+    let migrating = tokio::spawn({
+        let endpoints = endpoints.clone();
+        async move { migrate::run(&endpoints).await }
+    });
+    let mut root = PgConnection::connect(&db.url_superuser).await.unwrap();
+    let waiting = "select count(pg_cancel_backend(pid)) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'relation'";
+    loop {
+        let (ended,): (i64,) = sqlx::query_as(waiting).fetch_one(&mut root).await.unwrap();
+        if ended > 0 {
+            break;
+        }
+        assert!(!migrating.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    let fault = migrating.await.unwrap().unwrap_err().to_string();
+    assert!(
+        fault.contains(newest.name) && fault.contains("canceling statement"),
+        "{fault}"
+    );
+    held.rollback().await.unwrap();
+    assert_eq!(catalogue(&db.url_owner).await, before);
+    assert_eq!(migrate::run(&endpoints).await.unwrap(), [newest.name]);
+}
