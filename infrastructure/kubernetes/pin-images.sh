@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the digest of each third-party image's tag into components/images/kustomization.yaml, and of those that controllers put into
-# our pods into platform/values. Needs `skopeo` and the network.
+# Writes the digest of each third-party image's tag into components/images/kustomization.yaml, of TimescaleDB's into its component, and of
+# those that controllers put into our pods into platform/values. Needs `skopeo` and the network.
 set -euo pipefail
 cd "$(dirname "$0")"
 file=components/images/kustomization.yaml
@@ -14,6 +14,11 @@ while read -r name tag; do
   ask "$name" "$tag"
   sed -i "\\#name: $name\$#,/digest:/s/digest: .*/digest: $digest/" "$file"
 done < <(awk '/- name: /{name=$3} /newTag: /{gsub(/"/, "", $2); print name, $2}' "$file")
+catalog=components/timescaledb/catalog.yaml
+while IFS=: read -r name tag; do
+  ask "$name" "$tag"
+  sed -i "s#$name:.*#$name:$tag@$digest#" "$catalog"
+done < <(sed -n 's/^ *image: \(.*\)@.*/\1/p' "$catalog")
 for values in platform/values/*.yaml; do
   while read -r registry repository tag; do
     ask "${registry#-}$repository" "$tag"

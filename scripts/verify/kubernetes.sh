@@ -52,9 +52,11 @@ split() { # rendered folder
 # The optional components are checked in overlays of their own; kustomize wants them inside the tree.
 variants=()
 trap 'rm -rf "$work" "${variants[@]}"' EXIT
-mesh=$(mktemp -d "$here/overlays/.mesh-XXXXXX")
-variants+=("$mesh")
-printf 'resources: [../production]\ncomponents: [../../components/mesh-mtls]\n' >"$mesh/kustomization.yaml"
+for optional in mesh-mtls timescaledb; do
+  variant=$(mktemp -d "$here/overlays/.$optional-XXXXXX")
+  variants+=("$variant")
+  printf 'resources: [../production]\ncomponents: [../../components/%s]\n' "$optional" >"$variant/kustomization.yaml"
+done
 for place in staging production; do
   managed=$(mktemp -d "$here/overlays/.managed-$place-XXXXXX")
   variants+=("$managed")

@@ -140,6 +140,12 @@ fn what_runs_in_both_places_is_the_same_version() {
         compared += 1;
     }
     assert_eq!(compared, 6);
+    // With TimescaleDB it is the very image.
+    let catalog: Value =
+        serde_yaml_ng::from_str(&read("../kubernetes/components/timescaledb/catalog.yaml"))
+            .unwrap();
+    let image = catalog["spec"]["images"][0]["image"].as_str().unwrap();
+    assert!(host.contains(&format!("\nPOSTGRES_IMAGE={image}\n")));
 }
 
 /// Both scripts that pin images write what the registry says (a stand-in), wherever a digest stands, and take nothing that is no digest.
@@ -150,8 +156,10 @@ fn images_are_pinned_by_what_the_registry_says() {
     let at = |path: &str| place.path().join(path);
     std::fs::create_dir_all(at("components/images")).unwrap();
     std::fs::create_dir_all(at("platform/values")).unwrap();
+    std::fs::create_dir_all(at("components/timescaledb")).unwrap();
     let kubernetes = [
         "components/images/kustomization.yaml",
+        "components/timescaledb/catalog.yaml",
         "platform/values/barman-cloud.yaml",
         "platform/values/cloudnative-pg.yaml",
     ];

@@ -138,6 +138,7 @@ fn in_the_cluster(objects: &[Object], cluster: &Object) -> Vec<String> {
         }
     }
     faults.extend(roles(cluster));
+    faults.extend(timescaledb(cluster));
     faults.extend(copies(objects, cluster));
     let (pool, pods) = connections_at_most(objects);
     let room: i64 = text(cluster, "/spec/postgresql/parameters/max_connections")
@@ -191,6 +192,28 @@ fn roles(cluster: &Object) -> Vec<String> {
         faults.push("the first migration may not become hub_app".to_owned());
     }
     faults
+}
+
+/// An extension that is made at the first start must be loaded by then, and its image's own user must find the data.
+fn timescaledb(cluster: &Object) -> Option<String> {
+    let first = list(cluster, "/spec/bootstrap/initdb/postInitApplicationSQL");
+    let asked = first.contains(&json!("create extension timescaledb"));
+    let loaded = list(cluster, "/spec/postgresql/shared_preload_libraries");
+    let user = [
+        number(cluster, "/spec/postgresUID"),
+        number(cluster, "/spec/postgresGID"),
+    ];
+    let (is_loaded, is_user) = (
+        loaded.contains(&json!("timescaledb")),
+        user == [Some(1000); 2],
+    );
+    let by_catalog = cluster.pointer("/spec/imageCatalogRef").is_some();
+    let alike = [asked, is_loaded, is_user]
+        .into_iter()
+        .all(|one| one == by_catalog);
+    (!alike).then(|| {
+        format!("TimescaleDB by halves: made {asked}, loaded {is_loaded}, its user {is_user}, its image {by_catalog}")
+    })
 }
 
 /// Every night a copy, sealed, kept as long as the runbooks count on.

@@ -7,15 +7,19 @@ use serde_json::Value;
 
 pub(crate) type Object = Value;
 
-/// With the database in the cluster, where the cloud runs it, and in a service mesh.
-pub(crate) const PLACES: [&str; 6] = [
+/// With the database in the cluster, where the cloud runs it, and with each component that is optional.
+pub(crate) const PLACES: [&str; 7] = [
     "development",
     "staging",
     "production",
     "managed staging",
     "managed production",
     "mesh production",
+    "timescaledb production",
 ];
+
+/// What is laid over a place as it is.
+const OPTIONAL: [(&str, &str); 2] = [("mesh", "mesh-mtls"), ("timescaledb", "timescaledb")];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,7 +29,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The overlay as `kubectl` renders it; `managed …` with the one line changed that puts the cloud's databases in place of the
-/// cluster's; `mesh …` with the component that is optional.
+/// cluster's; `mesh …` and `timescaledb …` with the component that is optional.
 pub(crate) fn rendered(place: &str) -> Vec<Object> {
     let overlays = root().join("infrastructure/kubernetes/overlays");
     let Some((variant, place)) = place.split_once(' ') else {
@@ -36,8 +40,8 @@ pub(crate) fn rendered(place: &str) -> Vec<Object> {
         .prefix(&format!(".{variant}-"))
         .tempdir_in(&overlays)
         .unwrap();
-    if variant == "mesh" {
-        let text = format!("resources: [../{place}]\ncomponents: [../../components/mesh-mtls]\n");
+    if let Some((_, component)) = OPTIONAL.iter().find(|(name, _)| *name == variant) {
+        let text = format!("resources: [../{place}]\ncomponents: [../../components/{component}]\n");
         std::fs::write(copy.path().join("kustomization.yaml"), text).unwrap();
         return render(copy.path());
     }

@@ -217,10 +217,23 @@ pub(crate) fn images(objects: &[Object]) -> Vec<String> {
     });
     faults.extend(
         of_kind(objects, "Cluster")
-            .filter(|cluster| !by_digest(text(cluster, "/spec/imageName")))
+            .filter(|cluster| !by_digest(databases_image(objects, cluster)))
             .map(|cluster| format!("{}: its image is not named by its digest", who(cluster))),
     );
     faults
+}
+
+/// What PostgreSQL runs from: an image that is named, or the one that a catalog has for its major version.
+fn databases_image<'a>(objects: &'a [Object], cluster: &'a Object) -> &'a str {
+    let Some(asked) = cluster.pointer("/spec/imageCatalogRef") else {
+        return text(cluster, "/spec/imageName");
+    };
+    of_kind(objects, "ImageCatalog")
+        .filter(|catalog| namespace(catalog) == namespace(cluster))
+        .filter(|catalog| name(catalog) == text(asked, "/name"))
+        .flat_map(|catalog| list(catalog, "/spec/images"))
+        .find(|image| image["major"] == asked["major"])
+        .map_or("", |image| text(image, "/image"))
 }
 
 pub(crate) fn spread(objects: &[Object]) -> Vec<String> {
