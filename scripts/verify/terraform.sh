@@ -160,6 +160,8 @@ must_notice 'a copy of backups that fails in silence' modules/monitoring/alarms.
 must_notice 'a database open to the network' modules/databases/main.tf 's/referenced_security_group_id = var.client_group_id/cidr_ipv4 = "10.0.0.0\/8"/' run_tests "$bad/modules/databases"
 must_notice 'a wildcard without a reason' modules/kubernetes/deploy.tf 's/\["eks:DescribeCluster"\]/"eks:*"/; s/# wildcard:/#/' check_bad
 must_notice 'a policy of AWS that nobody weighed' modules/kubernetes/deploy.tf 's/policy\/ReadOnlyAccess/policy\/PowerUserAccess/' check_bad
+# shellcheck disable=SC2016 # the page's own marks
+must_notice 'an output that another cloud would not have' README.md 's/, `registry_urls`//' check_bad
 # shellcheck disable=SC2016 # sed's dollar
 must_notice 'a variable that nobody uses' modules/monitoring/variables.tf '$a variable "idle" { type = string }' check_bad
 must_notice 'an environment that goes its own way' environments/staging/main.tf 's/# One environment/# An environment/' check_bad

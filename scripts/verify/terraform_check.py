@@ -295,6 +295,23 @@ def sealed(kubernetes):
                     fault(path, f"{what} is not sealed with the bucket's key")
 
 
+def twins(root, page):
+    """Whoever builds a module for another cloud builds it from the README's table: each output that an environment reads is in it,
+    and no more; and the environments' own files know no cloud by its forms."""
+    rows = re.findall(r"^\| (\w+) \| [^|]* \| ([^|]*) \|$", page.split("## Another cloud beside it")[-1], re.M)
+    table = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows if name in MODULES}
+    folder = root / "environments/production"
+    shared = {name: (folder / name).read_text() for name in ("main.tf", "variables.tf", "outputs.tf")}
+    used = re.findall(r"module\.(\w+)\.(\w+)", "\n".join(shared.values()))
+    for name in MODULES:
+        asked = {output for owner, output in used if owner == name}
+        for output in asked ^ table.get(name, set()):
+            fault(root / "README.md", f"another cloud's {name}: {output} is " + ("asked for and not in the table" if output in asked else "in the table and asked for by nobody"))
+    for name, text in shared.items():
+        for form in re.findall(r'"(?:s3://|arn:|\^arn|\^Z\[|\^\[0-9\]\{12\})', text):
+            fault(folder / name, f"knows a cloud by its form: {form}")
+
+
 def main(where, kubernetes="infrastructure/kubernetes"):
     root = pathlib.Path(where)
     for name in MODULES:
@@ -307,6 +324,7 @@ def main(where, kubernetes="infrastructure/kubernetes"):
     for name in re.findall(r"^    (\w+)\s*=", outputs, re.M):
         if f"`{name}`" not in page:
             fault(root / "README.md", f"does not say where the output {name} goes")
+    twins(root, page)
     cidr = re.compile(r'^cidr\s*= "([\d.]+)\.\d+\.\d+/', re.M)
     networks = [cidr.search((root / f"environments/{e}/terraform.tfvars").read_text())[1] for e in ENVIRONMENTS]
     if len(set(networks)) != len(networks):

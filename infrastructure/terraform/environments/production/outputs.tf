@@ -9,7 +9,7 @@ output "overlay" {
     image_registry      = module.security.registry_urls["security-hub"]
     disk_key_arn        = module.security.key_arns["cluster"]
     dns_zone_id         = var.dns_zone_id
-    backup_path         = "s3://${module.security.backup_bucket}/database"
+    backup_path         = "${module.security.backup_url}/database"
     remote_write_url    = "${module.monitoring.metrics_endpoint}api/v1/remote_write"
     data_networks       = join(",", module.networking.intra_networks)
   }

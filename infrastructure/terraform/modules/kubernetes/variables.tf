@@ -86,6 +86,10 @@ variable "firewall_arn" {
 variable "dns_zone_id" {
   description = "The zone in Route 53 in which cert-manager proves that the hub's host name is ours."
   type        = string
+  validation {
+    condition     = can(regex("^Z[A-Z0-9]{4,31}$", var.dns_zone_id))
+    error_message = "The identifier of a hosted zone, for example Z0123456789ABC."
+  }
 }
 
 variable "node_pools" {

@@ -23,6 +23,13 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
   enable_dns_hostnames = true
   tags                 = merge(var.tags, { Name = var.name })
+
+  lifecycle {
+    precondition {
+      condition     = alltrue([for zone in var.zones : startswith(zone, local.region)])
+      error_message = "zones: those of the provider's region, ${local.region}."
+    }
+  }
 }
 
 # What is in no group of its own may talk to nobody.

@@ -1,5 +1,5 @@
 # A web ACL for an application load balancer or a distribution. **Attached to nothing here**: the overlays' way in is a network
-# load balancer before HAProxy, on which no web ACL can hang; their firewall is the ingress's (ModSecurity). Whoever puts an
+# load balancer before HAProxy, on which no web ACL can hang; their firewall is the ingress's (Coraza). Whoever puts an
 # application load balancer in front names this one by its ARN (output `platform`).
 
 locals {

@@ -46,8 +46,13 @@ output "trail_log_group" {
 }
 
 output "backup_bucket" {
-  description = "For the overlays' `destinationPath` of the in-cluster database's backups."
+  description = "Bucket of the backups, by name."
   value       = aws_s3_bucket.backup["here"].id
+}
+
+output "backup_url" {
+  description = "The same as an address, for the overlays' `destinationPath` of the in-cluster database's backups."
+  value       = "s3://${aws_s3_bucket.backup["here"].id}"
 }
 
 output "backup_bucket_arn" {

@@ -35,7 +35,7 @@ run "what_the_overlay_gets" {
   command = plan
 
   assert {
-    condition     = output.overlay.trusted_proxies == "10.40.0.0/16" && output.overlay.backup_path == "s3://${module.security.backup_bucket}/database"
+    condition     = output.overlay.trusted_proxies == "10.40.0.0/16" && output.overlay.backup_path == "${module.security.backup_url}/database" && startswith(output.overlay.backup_path, "s3://")
     error_message = "The overlay's values are there."
   }
   assert {

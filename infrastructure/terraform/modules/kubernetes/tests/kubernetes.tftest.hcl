@@ -237,3 +237,11 @@ run "spot_alone_is_refused" {
   }
   expect_failures = [var.node_pools]
 }
+
+run "a_zones_name_is_not_its_identifier" {
+  command = plan
+  variables {
+    dns_zone_id = "hub.example.org"
+  }
+  expect_failures = [var.dns_zone_id]
+}

@@ -124,6 +124,14 @@ run "two_zones_are_refused" {
   expect_failures = [var.zones]
 }
 
+run "zones_of_another_region_are_refused" {
+  command = plan
+  variables {
+    zones = ["eu-central-1a", "eu-central-1b", "eu-west-1c"]
+  }
+  expect_failures = [aws_vpc.this]
+}
+
 run "a_site_that_is_everything_is_refused" {
   command = plan
   variables {

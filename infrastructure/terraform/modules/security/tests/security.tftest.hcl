@@ -184,6 +184,41 @@ run "shield_costs_only_when_asked_for" {
   }
 }
 
+run "shield_protects_what_is_named" {
+  command = plan
+  variables {
+    shield_advanced      = true
+    shield_resource_arns = { balancer = "arn:aws:elasticloadbalancing:eu-central-1:000000000001:loadbalancer/app/hub/0" }
+  }
+  assert {
+    condition     = length(aws_shield_subscription.this) == 1 && { for name, p in aws_shield_protection.this : name => p.resource_arn } == { for name, arn in var.shield_resource_arns : name => arn }
+    error_message = "One subscription, and what is named under it."
+  }
+}
+
+run "countries_are_refused_after_the_rate" {
+  command = plan
+  variables {
+    denied_countries = ["AA", "ZZ"]
+  }
+  assert {
+    condition     = [for r in aws_wafv2_web_acl.this.rule : [r.priority, length(r.action[0].block), toset(r.statement[0].geo_match_statement[0].country_codes)] if r.name == "countries"] == [[2, 1, toset(["AA", "ZZ"])]]
+    error_message = "They are blocked."
+  }
+  assert {
+    condition     = length(distinct([for r in aws_wafv2_web_acl.this.rule : r.priority])) == length(aws_wafv2_web_acl.this.rule)
+    error_message = "AWS takes each priority once."
+  }
+}
+
+run "a_country_is_two_letters" {
+  command = plan
+  variables {
+    denied_countries = ["Atlantis"]
+  }
+  expect_failures = [var.denied_countries]
+}
+
 run "administrators_are_roles" {
   command = plan
   variables {
