@@ -18,6 +18,10 @@ mod chain;
 mod commands;
 #[path = "pipelines/gates.rs"]
 mod gates;
+#[path = "pipelines/host.rs"]
+mod host;
+#[path = "pipelines/keys.rs"]
+mod keys;
 #[path = "pipelines/probes.rs"]
 mod probes;
 #[path = "pipelines/scripts.rs"]

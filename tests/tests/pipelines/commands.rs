@@ -55,7 +55,7 @@ fn every_hubctl_command_exists() {
     }
 }
 
-fn hubctl() -> PathBuf {
+pub(super) fn hubctl() -> PathBuf {
     if let Some(path) = std::env::var_os("HUBCTL_BIN") {
         return path.into();
     }

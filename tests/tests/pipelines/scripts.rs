@@ -16,7 +16,7 @@ fn script(path: &str) -> PathBuf {
     root().join("infrastructure/scripts").join(path)
 }
 
-fn runnable(path: &Path, text: &str) {
+pub(super) fn runnable(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -128,7 +128,7 @@ fn a_timers_backup_prunes_only_after_a_good_one_and_tells_of_each_fault() {
     );
 }
 
-fn run(command: &mut Command) -> (bool, String) {
+pub(super) fn run(command: &mut Command) -> (bool, String) {
     let Output {
         status,
         stdout,
@@ -177,7 +177,7 @@ fn the_monitoring_of_a_place_is_applied_and_nothing_else() {
 }
 
 /// A program that ends with the test.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -186,12 +186,12 @@ impl Drop for Running {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-fn get(port: u16, path: &str) -> Option<String> {
+pub(super) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nhost: here\r\n\r\n").ok()?;
@@ -200,7 +200,7 @@ fn get(port: u16, path: &str) -> Option<String> {
     answer.contains(" 200 ").then_some(answer)
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(super) fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < deadline, "{what} did not come");
@@ -208,7 +208,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-fn started(command: &mut Command, port: u16) -> Running {
+pub(super) fn started(command: &mut Command, port: u16) -> Running {
     let child = command
         .stdout(Stdio::null())
         .stderr(Stdio::null())

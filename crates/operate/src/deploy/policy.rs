@@ -187,6 +187,43 @@ mod tests {
         }
     }
 
+    /// The page that operators read gives the defaults, all of them.
+    #[test]
+    fn the_page_says_the_defaults() {
+        #[derive(Deserialize)]
+        struct Page {
+            policy: Policy,
+        }
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../infrastructure/deploy/README.md"
+        );
+        let page = std::fs::read_to_string(path).unwrap();
+        let (_, rest) = page.split_once("```toml\n[policy]\n").unwrap();
+        let block = format!("[policy]\n{}", rest.split("```").next().unwrap());
+        let said: Page = toml::from_str(&block).unwrap();
+        let all = Policy {
+            objective: Some(Objective::default()),
+            ..Policy::default()
+        };
+        assert_eq!(said.policy, all);
+        let written: toml::Table = toml::from_str(&block).unwrap();
+        assert_eq!(
+            toml::Table::try_from(&all).unwrap().len(),
+            written["policy"].as_table().unwrap().len()
+        );
+        for part in ["tolerance", "objective"] {
+            let keys = |of: &toml::Table| {
+                let part = of[part].as_table().unwrap();
+                part.keys().cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(
+                keys(written["policy"].as_table().unwrap()),
+                keys(&toml::Table::try_from(&all).unwrap())
+            );
+        }
+    }
+
     #[test]
     fn an_unknown_key_is_refused() {
         let text = toml::from_str::<Policy>("bake = '5m'\nbaek = '1m'")

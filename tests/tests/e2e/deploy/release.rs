@@ -99,6 +99,15 @@ async fn a_rollback_returns_to_any_kept_release_whole_machine() {
         said.to_string().contains("never had all the traffic here"),
         "{said}"
     );
+    // Nor does a folder bring another release back than the one that ran from it.
+    std::fs::rename(site.at("1.1.0"), site.at("aside")).unwrap();
+    std::fs::rename(site.at("1.3.0"), site.at("1.1.0")).unwrap();
+    let (code, said) = site.run(&["rollback"]).await;
+    assert_ne!(code, 0, "{said}");
+    assert!(
+        said.to_string().contains("its folder holds 1.3.0-"),
+        "{said}"
+    );
     assert_eq!(site.live().await, "1.2.0");
     // Two back, not one.
     let (code, back) = site.run(&["rollback", "--to", &to("1.0.0")]).await;
