@@ -254,8 +254,9 @@ async fn a_broken_step_names_file_and_line_and_leaves_nothing() {
 async fn a_step_that_waits_for_a_lock_gives_up_and_leaves_nothing() {
     let db = hub_testkit::database().await;
     let endpoints = db.endpoints();
-    let newest = migrate::MIGRATIONS.last().unwrap();
-    migrate::revert(&endpoints, newest.number - 1, migrate::Loss::Accepted)
+    // Its tables refer to `tenant`.
+    let refers = "0010_runbook_runs";
+    migrate::revert(&endpoints, 9, migrate::Loss::Accepted)
         .await
         .unwrap();
     let before = catalogue(&db.url_owner).await;
@@ -268,7 +269,7 @@ async fn a_step_that_waits_for_a_lock_gives_up_and_leaves_nothing() {
     let fault = migrate::run(&endpoints).await.unwrap_err().to_string();
     let waited = began.elapsed().as_secs();
     assert!(
-        fault.contains(newest.name) && fault.contains("lock timeout"),
+        fault.contains(refers) && fault.contains("lock timeout"),
         "{fault}"
     );
     assert!((10..60).contains(&waited), "gave up after {waited} s");
@@ -290,10 +291,10 @@ async fn a_step_that_waits_for_a_lock_gives_up_and_leaves_nothing() {
     }
     let fault = migrating.await.unwrap().unwrap_err().to_string();
     assert!(
-        fault.contains(newest.name) && fault.contains("canceling statement"),
+        fault.contains(refers) && fault.contains("canceling statement"),
         "{fault}"
     );
     held.rollback().await.unwrap();
     assert_eq!(catalogue(&db.url_owner).await, before);
-    assert_eq!(migrate::run(&endpoints).await.unwrap(), [newest.name]);
+    assert_eq!(migrate::run(&endpoints).await.unwrap()[0], refers);
 }

@@ -35,6 +35,7 @@ module "networking" {
 
   name               = local.name
   cidr               = var.cidr
+  region             = var.region
   zones              = var.zones
   nat_per_zone       = var.nat_per_zone
   vpn_sites          = var.vpn_sites

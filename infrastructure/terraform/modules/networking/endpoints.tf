@@ -28,7 +28,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
 
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
-  service_name      = "com.amazonaws.${local.region}.s3"
+  service_name      = "com.amazonaws.${var.region}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = values(aws_route_table.private)[*].id
   policy = jsonencode({
@@ -48,7 +48,7 @@ resource "aws_vpc_endpoint" "s3" {
         Effect    = "Allow"
         Principal = "*"
         Action    = "s3:GetObject"
-        Resource  = "arn:aws:s3:::prod-${local.region}-starport-layer-bucket/*"
+        Resource  = "arn:aws:s3:::prod-${var.region}-starport-layer-bucket/*"
       },
     ]
   })
@@ -58,7 +58,7 @@ resource "aws_vpc_endpoint" "s3" {
 resource "aws_vpc_endpoint" "interface" {
   for_each            = local.endpoints
   vpc_id              = aws_vpc.this.id
-  service_name        = "com.amazonaws.${local.region}.${each.key}"
+  service_name        = "com.amazonaws.${var.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
   subnet_ids          = values(aws_subnet.private)[*].id

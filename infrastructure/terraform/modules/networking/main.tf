@@ -4,12 +4,9 @@
 #   private  the cluster's nodes and pods; out through NAT, in through the load balancer
 #   intra    databases; no way out of the network at all
 
-data "aws_region" "current" {}
-
 data "aws_caller_identity" "current" {}
 
 locals {
-  region = data.aws_region.current.region
   # Nodes and pods take the most addresses: a quarter of the network for each zone; the rest shares the last quarter.
   private = { for i, zone in var.zones : zone => cidrsubnet(var.cidr, 2, i) }
   public  = { for i, zone in var.zones : zone => cidrsubnet(var.cidr, 5, 24 + i) }
@@ -23,13 +20,6 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
   enable_dns_hostnames = true
   tags                 = merge(var.tags, { Name = var.name })
-
-  lifecycle {
-    precondition {
-      condition     = alltrue([for zone in var.zones : startswith(zone, local.region)])
-      error_message = "zones: those of the provider's region, ${local.region}."
-    }
-  }
 }
 
 # What is in no group of its own may talk to nobody.

@@ -26,12 +26,21 @@ variable "cidr" {
   }
 }
 
+variable "region" {
+  description = "The provider's region."
+  type        = string
+}
+
 variable "zones" {
   description = "Availability zones, three of them: the database's and the cluster's quorums need a third."
   type        = list(string)
   validation {
     condition     = length(distinct(var.zones)) == 3
     error_message = "Exactly three different zones."
+  }
+  validation {
+    condition     = alltrue([for zone in var.zones : startswith(zone, var.region)])
+    error_message = "Zones of the region ${var.region}."
   }
 }
 

@@ -6,6 +6,7 @@ mock_provider "aws" {
 variables {
   name         = "security-hub-test"
   cidr         = "10.50.0.0/16"
+  region       = "eu-central-1"
   zones        = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
   nat_per_zone = true
   log_key_arn  = "arn:aws:kms:eu-central-1:000000000001:key/mocked"
@@ -129,7 +130,7 @@ run "zones_of_another_region_are_refused" {
   variables {
     zones = ["eu-central-1a", "eu-central-1b", "eu-west-1c"]
   }
-  expect_failures = [aws_vpc.this]
+  expect_failures = [var.zones]
 }
 
 run "a_site_that_is_everything_is_refused" {
