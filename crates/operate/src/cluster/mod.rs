@@ -12,6 +12,7 @@ mod pods;
 mod scrape;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Service};
 use k8s_openapi::api::networking::v1::Ingress;
+use kube::Resource;
 use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -47,6 +50,11 @@ const ASK: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(15);
 /// How often an object is looked at while it is waited for.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// A change that meets somebody else's is tried so often …
+const TRIES: u32 = 8;
+/// … with this between.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// One cluster.
 pub struct Cluster {
@@ -161,13 +169,47 @@ impl Cluster {
 
     async fn patch(&self, colour: Colour, patch: &serde_json::Value) -> Result<(), Error> {
         let name = self.deployment_name(colour);
-        let patched = self
-            .deployments()
-            .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
-            .await;
-        patched
-            .map(drop)
-            .map_err(|error| objects::fault("change", "Deployment", &name, error))
+        let deployments = self.deployments();
+        self.change(
+            &deployments,
+            "Deployment",
+            &name,
+            &Patch::Strategic(patch.clone()),
+        )
+        .await
+    }
+
+    /// Changes an object as it was before it was seen that the Lease is held: whoever stood still in between, and was replaced
+    /// meanwhile, is refused where the other one has changed it. The cluster's own controllers change objects too, so it is tried again.
+    async fn change<K>(
+        &self,
+        api: &Api<K>,
+        kind: &'static str,
+        name: &str,
+        patch: &Patch<serde_json::Value>,
+    ) -> Result<(), Error>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug,
+    {
+        let mut tries = 0;
+        loop {
+            let found = api.get(name).await;
+            let found = found.map_err(|error| objects::fault("read", kind, name, error))?;
+            self.held().await?;
+            let patch = fenced(patch, found.meta().resource_version.as_deref());
+            let changed = api.patch(name, &PatchParams::default(), &patch).await;
+            tries += 1;
+            match changed {
+                Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {
+                    sleep(AGAIN).await;
+                }
+                changed => {
+                    return changed
+                        .map(drop)
+                        .map_err(|error| objects::fault("change", kind, name, error));
+                }
+            }
+        }
     }
 
     async fn pods(&self, colour: Colour) -> Result<Vec<Pod>, Error> {
@@ -191,12 +233,8 @@ impl Cluster {
     async fn turn(&self, service: &str, colour: Colour) -> Result<(), Error> {
         let services: Api<Service> = Api::namespaced(self.client.clone(), &self.config.namespace);
         let patch = json!({"spec": {"selector": {COLOUR: colour.name()}}});
-        let patched = services
-            .patch(service, &PatchParams::default(), &Patch::Merge(&patch))
-            .await;
-        patched
-            .map(drop)
-            .map_err(|error| objects::fault("change", "Service", service, error))
+        self.change(&services, "Service", service, &Patch::Merge(patch))
+            .await
     }
 
     fn ingresses(&self) -> Api<Ingress> {
@@ -399,13 +437,8 @@ impl Target for Cluster {
             self.turn(&format!("{name}-preview"), colour).await?;
         }
         let patch = json!({"metadata": {"annotations": {BALANCE: balance(colour, percent)}}});
-        let patched = self
-            .ingresses()
-            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
-            .await;
-        patched
-            .map(drop)
-            .map_err(|error| objects::fault("change", "Ingress", &name, error))
+        self.change(&self.ingresses(), "Ingress", &name, &Patch::Merge(patch))
+            .await
     }
 
     async fn counts(&mut self) -> Result<[Counts; 2], Error> {
@@ -433,6 +466,20 @@ impl Target for Cluster {
         }
         Ok(())
     }
+}
+
+/// The same patch, for the object at this version only.
+fn fenced(patch: &Patch<serde_json::Value>, version: Option<&str>) -> Patch<serde_json::Value> {
+    let mut patch = patch.clone();
+    if let Patch::Merge(change) | Patch::Strategic(change) = &mut patch
+        && let (Some(change), Some(version)) = (change.as_object_mut(), version)
+    {
+        let metadata = change.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("resourceVersion".to_owned(), json!(version));
+        }
+    }
+    patch
 }
 
 fn bearer(path: &std::path::Path) -> Result<reqwest::header::HeaderMap, Error> {

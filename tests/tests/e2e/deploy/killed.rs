@@ -215,6 +215,7 @@ async fn a_killed_rollback_is_gone_on_with_by_the_next_rollback_whole_machine() 
 async fn a_way_back_that_was_killed_is_gone_on_with_whole_machine() {
     let site = Site::new().await;
     let token = site.begin().await;
+    site.watched_long();
     let bad = site.faulty("errors 50");
     let load = site.readers(&token);
     // As soon as it is decided, and when all but the record is done.

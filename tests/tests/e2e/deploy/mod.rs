@@ -159,6 +159,7 @@ async fn takes_itself_back(fault: &str, why: &[&str]) {
 
 async fn takes_itself_back_at(site: Site, fault: &str, why: &[&str]) {
     let token = site.begin().await;
+    site.watched_long();
     let bad = site.faulty(fault);
     let load = site.readers(&token);
     let (code, outcome) = site.deploy(&bad).await;
