@@ -6,6 +6,7 @@
 
 mod capacity;
 mod config;
+mod fence;
 mod lease;
 mod objects;
 mod pods;
@@ -34,6 +35,7 @@ use crate::smoke;
 
 pub use config::Kubernetes;
 
+use fence::fenced;
 use lease::Hold;
 use objects::{Where, balance, balanced};
 use pods::{crashes, trouble};
@@ -466,20 +468,6 @@ impl Target for Cluster {
         }
         Ok(())
     }
-}
-
-/// The same patch, for the object at this version only.
-fn fenced(patch: &Patch<serde_json::Value>, version: Option<&str>) -> Patch<serde_json::Value> {
-    let mut patch = patch.clone();
-    if let Patch::Merge(change) | Patch::Strategic(change) = &mut patch
-        && let (Some(change), Some(version)) = (change.as_object_mut(), version)
-    {
-        let metadata = change.entry("metadata").or_insert_with(|| json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("resourceVersion".to_owned(), json!(version));
-        }
-    }
-    patch
 }
 
 fn bearer(path: &std::path::Path) -> Result<reqwest::header::HeaderMap, Error> {
