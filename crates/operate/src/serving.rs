@@ -13,6 +13,8 @@ use crate::error::{Error, fault};
 
 /// For a hub to come up, or to finish.
 pub(crate) const UP: Duration = Duration::from_mins(2);
+/// For what was killed to be gone, in hundredths of a second.
+pub(crate) const MOMENTS: u32 = 500;
 
 /// A hub that was started.
 pub(crate) struct Serving {
@@ -97,6 +99,17 @@ impl Serving {
     /// Ends it as a lost machine would.
     pub(crate) async fn kill(mut self) {
         let _gone = self.child.kill().await;
+    }
+
+    /// The same where nothing can be awaited.
+    pub(crate) fn end(mut self) {
+        let _gone = self.child.start_kill();
+        for _ in 0..MOMENTS {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

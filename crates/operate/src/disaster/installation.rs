@@ -20,10 +20,7 @@ use super::scenario::Wanted;
 use crate::backup::{self, Config, Kind, Repository, Site};
 use crate::error::{Error, fault};
 use crate::operation::Witness;
-use crate::serving::Serving;
-
-/// For what was killed to be gone, in hundredths of a second.
-const MOMENTS: u32 = 500;
+use crate::serving::{MOMENTS, Serving};
 
 /// What tokens name as their issuer, wherever the hub serves: they must be good at the standby too.
 const NAME: &str = "http://hub.drill.invalid";
@@ -301,9 +298,11 @@ impl Installation {
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        // The hub ends with its handle; its database would not.
+        // What still writes would keep the folder from being removed.
         if let Some(folder) = &self.folder {
-            drop(self.hub.take());
+            if let Some(hub) = self.hub.take() {
+                hub.end();
+            }
             for _ in 0..MOMENTS {
                 if processes::end(folder.path()) == 0 {
                     break;
