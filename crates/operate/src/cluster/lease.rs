@@ -64,13 +64,22 @@ impl Hold {
         Ok((Self { held, renewal }, from))
     }
 
-    /// Whether it is still held; to be asked before anything is changed.
+    /// Whether it is still held as far as is known here; to be asked before anything is begun.
     pub(super) async fn check(&self) -> Result<(), Error> {
         let mut state = self.held.state.lock().await;
-        if state.lost.is_none() && state.renewed.elapsed() < self.held.lasts / 2 {
+        if state.lost.is_none() && self.held.is_fresh(&state) {
             return Ok(());
         }
         // This process stood still, or the API does not answer.
+        self.held.renew(&mut state).await
+    }
+
+    /// The same, asked anew: it can be taken from whoever works. To be asked before each change.
+    pub(super) async fn confirm(&self) -> Result<(), Error> {
+        let mut state = self.held.state.lock().await;
+        if self.held.is_fresh(&state) {
+            return self.held.look(&mut state).await.map(drop);
+        }
         self.held.renew(&mut state).await
     }
 
@@ -157,20 +166,30 @@ impl Held {
         }
     }
 
-    async fn renew(&self, state: &mut State) -> Result<(), Error> {
+    /// Whether it was renewed so lately that nobody can have found it ended.
+    fn is_fresh(&self, state: &State) -> bool {
+        state.renewed.elapsed() < self.lasts / 2
+    }
+
+    /// The Lease, if it is still ours.
+    async fn look(&self, state: &mut State) -> Result<Lease, Error> {
         if let Some(other) = &state.lost {
             return Err(Error::TakenOver(other.clone()));
         }
-        let began = Instant::now();
         let found = self.read().await?;
         match held_by(&found) {
-            Some(held) if *held == self.me => {}
+            Some(held) if *held == self.me => Ok(found),
             other => {
                 let other = other.map_or("somebody who is done by now", String::as_str);
                 state.lost = Some(other.to_owned());
-                return Err(Error::TakenOver(other.to_owned()));
+                Err(Error::TakenOver(other.to_owned()))
             }
         }
+    }
+
+    async fn renew(&self, state: &mut State) -> Result<(), Error> {
+        let began = Instant::now();
+        let found = self.look(state).await?;
         let renewal = json!({"renewTime": micros(SystemClock.now())});
         // Whoever takes it between the two has changed it: this is refused then, and the next look finds who.
         self.put(&found, &renewal).await?;

@@ -144,6 +144,14 @@ impl Cluster {
         }
     }
 
+    /// The same, asked anew.
+    async fn still_held(&self) -> Result<(), Error> {
+        match &self.hold {
+            Some(hold) => hold.confirm().await,
+            None => Ok(()),
+        }
+    }
+
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), &self.config.namespace)
     }
@@ -181,8 +189,9 @@ impl Cluster {
         .await
     }
 
-    /// Changes an object as it was before it was seen that the Lease is held: whoever stood still in between, and was replaced
-    /// meanwhile, is refused where the other one has changed it. The cluster's own controllers change objects too, so it is tried again.
+    /// Changes an object as it was before it was seen that the Lease is held: whoever stood still in between, and was
+    /// replaced meanwhile, is refused where the other one has changed it. The cluster's own controllers change objects
+    /// too, so it is tried again.
     async fn change<K>(
         &self,
         api: &Api<K>,
@@ -197,7 +206,7 @@ impl Cluster {
         loop {
             let found = api.get(name).await;
             let found = found.map_err(|error| objects::fault("read", kind, name, error))?;
-            self.held().await?;
+            self.still_held().await?;
             let patch = fenced(patch, found.meta().resource_version.as_deref());
             let changed = api.patch(name, &PatchParams::default(), &patch).await;
             tries += 1;
@@ -345,7 +354,7 @@ impl Target for Cluster {
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
-        self.held().await?;
+        self.still_held().await?;
         objects::migrate(&self.place(), release.image()?).await?;
         Ok("the database is at the release's schema".to_owned())
     }

@@ -21,6 +21,17 @@ pub(super) struct Api {
     rules: Vec<Value>,
     /// What was refused.
     pub(super) denied: Mutex<Vec<String>>,
+    /// What was for a version that is no more.
+    pub(super) conflicts: Mutex<Vec<String>>,
+    /// The last two requests.
+    last: Mutex<[String; 2]>,
+    meanwhile: Mutex<Option<Meanwhile>>,
+}
+
+/// What somebody else does right after these requests were answered one after the other.
+struct Meanwhile {
+    after: [&'static str; 2],
+    act: Box<dyn FnOnce(&Api) + Send>,
 }
 
 /// A request's target.
@@ -70,8 +81,31 @@ impl Api {
         Arc::new(Self {
             objects: Mutex::new(objects.collect()),
             rules,
-            denied: Mutex::default(),
+            ..Self::default()
         })
+    }
+
+    /// Has somebody else act between two requests: once, after these.
+    pub(super) fn meanwhile(
+        &self,
+        after: [&'static str; 2],
+        act: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        let act = Box::new(act);
+        *self.meanwhile.lock().unwrap() = Some(Meanwhile { after, act });
+    }
+
+    fn asked(&self, verb: &str, key: &str) {
+        let mut last = self.last.lock().unwrap();
+        last.rotate_left(1);
+        last[1] = format!("{verb} {key}");
+        let due = self.meanwhile.lock().unwrap().take_if(|one| {
+            let mut both = one.after.iter().zip(last.iter());
+            both.all(|(after, last)| after == last)
+        });
+        if let Some(due) = due {
+            (due.act)(self);
+        }
     }
 
     pub(super) async fn serve(self: &Arc<Self>) -> SocketAddr {
@@ -189,7 +223,7 @@ async fn answer(
             &format!("{key} not found"),
         )
     };
-    match verb {
+    let answer = match verb {
         "list" => api.list(&target, uri.query().unwrap_or("")),
         "get" => {
             let found = api.objects.lock().unwrap().get(&key).cloned();
@@ -207,6 +241,7 @@ async fn answer(
                 .get(&key)
                 .map(|object| object["metadata"]["resourceVersion"].clone());
             if !version.is_null() && current.is_some_and(|current| current != version) {
+                api.conflicts.lock().unwrap().push(key.clone());
                 return status(StatusCode::CONFLICT, "Conflict", &key);
             }
             let is_strategic = form.starts_with("application/strategic-merge-patch");
@@ -232,7 +267,9 @@ async fn answer(
             });
             marked.map_or_else(missing, |object| axum::Json(object).into_response())
         }
-    }
+    };
+    api.asked(verb, &key);
+    answer
 }
 
 /// RFC 7386; strategic merge also merges lists of named things by name.

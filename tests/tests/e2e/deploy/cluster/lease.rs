@@ -81,3 +81,78 @@ async fn on_kubernetes_whoever_falls_silent_is_replaced_and_changes_nothing_more
     assert_eq!((code, &none), (0, &json!({"unfinished": null})));
     assert_eq!(world.live().await, "1.0.0");
 }
+
+const INGRESS: &str = "ingresses/security-hub";
+const LEASE: &str = "leases/security-hub-deploy";
+const BALANCE: &str = "haproxy-ingress.github.io/blue-green-balance";
+
+/// Begins a deploy, which somebody else takes the Lease from right after `after`, and ends with what the API held then
+/// and what it holds when the deploy has ended, of all that a deploy changes.
+async fn replaced(
+    after: [&'static str; 2],
+    act: impl FnOnce(&super::Api) + Send + 'static,
+) -> (World, [Value; 2]) {
+    let world = World::new().await;
+    let config = std::fs::read_to_string(world.at("deploy.toml")).unwrap();
+    // Renewals of its own would come between.
+    let config = config.replace("state = 'state'", "state = 'state'\nlease = '10m'");
+    std::fs::write(world.at("deploy.toml"), &config).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    world.api.meanwhile(after, move |api| {
+        let other = json!({"holderIdentity": "elsewhere:/var/lib/deploys"});
+        api.change(LEASE, |lease| lease["spec"] = other).unwrap();
+        act(api);
+        tell.send(changeable(api)).unwrap();
+    });
+    let first = world.good("1.0.0");
+    let (code, said) = world.deploy(&first).await;
+    assert_eq!(code, 5, "{said}");
+    let said = said.to_string();
+    assert!(
+        said.contains("elsewhere:/var/lib/deploys has taken over here"),
+        "{said}"
+    );
+    let then = told.try_recv().expect("nobody else acted");
+    let now = changeable(&world.api);
+    (world, [then, now])
+}
+
+/// What a deploy may change, without what a cluster's own controllers say of it.
+fn changeable(api: &super::Api) -> Value {
+    let objects = api.objects.lock().unwrap();
+    let changeable = objects.iter().map(|(key, object)| {
+        let said = json!([object["spec"], object["metadata"]["annotations"]]);
+        (key.clone(), said)
+    });
+    changeable.collect::<serde_json::Map<_, _>>().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_the_next_change_of_whoever_was_replaced_is_not_made_whole_machine() {
+    // Taken a moment ago; nothing but the Lease has changed.
+    let after = [
+        "get leases/security-hub-deploy",
+        "patch leases/security-hub-deploy",
+    ];
+    let (_world, [then, now]) = replaced(after, |_| ()).await;
+    assert_eq!(now, then);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_a_change_that_was_under_way_is_refused_to_whoever_was_replaced_whole_machine()
+ {
+    // It has just seen that the Lease is held, and stands still before its change.
+    let after = [
+        "get ingresses/security-hub",
+        "get leases/security-hub-deploy",
+    ];
+    let (world, [then, now]) = replaced(after, |api| {
+        let theirs = "hub.security/colour=blue=50,hub.security/colour=green=50";
+        let change =
+            |ingress: &mut Value| ingress["metadata"]["annotations"][BALANCE] = json!(theirs);
+        api.change(INGRESS, change).unwrap();
+    })
+    .await;
+    assert_eq!(*world.api.conflicts.lock().unwrap(), [INGRESS]);
+    assert_eq!(now, then);
+}
