@@ -139,7 +139,7 @@ before = called("Deployment", "security-hub-green")
 image = ("spec", "template", "spec", "containers", 0, "image")
 for repository in (OURS, OURS + ":1.2.3", "ghcr.io/security-hub/security-hub"):
     after = set_at(set_at(before, image, repository + DIGEST), ("spec", "replicas"), 3)
-    after["metadata"]["annotations"] = {"hub.security/release": "/releases/1"}
+    after["metadata"]["annotations"] = {"hub.security/release": "/releases/1", "hub.security/changed": "runner:/state 2026-01-01T00:00:00.000000Z"}
     for who in (DEPLOYER, ROLE):
         passes(f"a deploy of {repository}", "deployments", "UPDATE", after, before, who)
 for wrong in (OURS + ":1", "docker.io/somebody/else" + DIGEST, OURS + "-other" + DIGEST):

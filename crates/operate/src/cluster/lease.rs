@@ -20,6 +20,10 @@ use crate::error::Error;
 
 /// For one request, so that a silent API does not keep the next renewal from being tried.
 const ASK: Duration = Duration::from_secs(5);
+/// For an answer that is more than "yes" or "no" …
+const TRIES: u32 = 3;
+/// … with this between.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Who deploys: this machine, with this journal.
 pub(super) fn holder(config: &Kubernetes) -> String {
@@ -66,21 +70,29 @@ impl Hold {
 
     /// Whether it is still held as far as is known here; to be asked before anything is begun.
     pub(super) async fn check(&self) -> Result<(), Error> {
-        let mut state = self.held.state.lock().await;
+        let state = self.held.state.lock().await;
         if state.lost.is_none() && self.held.is_fresh(&state) {
             return Ok(());
         }
+        drop(state);
         // This process stood still, or the API does not answer.
-        self.held.renew(&mut state).await
+        self.confirm().await
     }
 
     /// The same, asked anew: it can be taken from whoever works. To be asked before each change.
     pub(super) async fn confirm(&self) -> Result<(), Error> {
-        let mut state = self.held.state.lock().await;
-        if self.held.is_fresh(&state) {
-            return self.held.look(&mut state).await.map(drop);
+        let mut tries = 0;
+        loop {
+            let done = self.held.confirm().await;
+            tries += 1;
+            match done {
+                // One answer that does not come takes no good release back.
+                Err(error) if !matches!(error, Error::TakenOver(_)) && tries < TRIES => {
+                    sleep(AGAIN).await;
+                }
+                done => return done,
+            }
         }
-        self.held.renew(&mut state).await
     }
 
     /// Gives it back, if it is still held.
@@ -151,6 +163,14 @@ impl Held {
             "holderIdentity": self.me, "leaseDurationSeconds": lasts, "acquireTime": now, "renewTime": now,
         });
         self.put(found, &claim).await
+    }
+
+    async fn confirm(&self) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        if self.is_fresh(&state) {
+            return self.look(&mut state).await.map(drop);
+        }
+        self.renew(&mut state).await
     }
 
     /// Renews it until somebody else has it.
@@ -243,7 +263,7 @@ fn left(lease: &Lease, now: Timestamp) -> Option<Duration> {
 }
 
 /// RFC 3339 with microseconds, as Kubernetes' `MicroTime` wants it.
-fn micros(at: Timestamp) -> String {
+pub(super) fn micros(at: Timestamp) -> String {
     let (seconds, rest) = (at.unix_millis() / 1000, at.unix_millis() % 1000);
     let whole = Timestamp::from_unix_seconds(seconds).to_string();
     format!("{}.{rest:03}000Z", whole.trim_end_matches('Z'))

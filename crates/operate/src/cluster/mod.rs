@@ -7,13 +7,13 @@
 mod capacity;
 mod config;
 mod fence;
+mod job;
 mod lease;
 mod objects;
 mod pods;
 mod scrape;
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::fs;
 use std::time::Duration;
 
@@ -22,9 +22,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Service};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::Resource;
-use kube::api::{Api, ListParams, Patch, PatchParams};
-use serde::de::DeserializeOwned;
+use kube::api::{Api, ListParams, Patch};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -35,9 +33,9 @@ use crate::smoke;
 
 pub use config::Kubernetes;
 
-use fence::fenced;
+use fence::Where;
 use lease::Hold;
-use objects::{Where, balance, balanced};
+use objects::{balance, balanced};
 use pods::{crashes, trouble};
 use scrape::Page;
 
@@ -52,11 +50,6 @@ const ASK: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(15);
 /// How often an object is looked at while it is waited for.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// A change that meets somebody else's is tried so often …
-const TRIES: u32 = 8;
-/// … with this between.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// One cluster.
 pub struct Cluster {
@@ -144,14 +137,6 @@ impl Cluster {
         }
     }
 
-    /// The same, asked anew.
-    async fn still_held(&self) -> Result<(), Error> {
-        match &self.hold {
-            Some(hold) => hold.confirm().await,
-            None => Ok(()),
-        }
-    }
-
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), &self.config.namespace)
     }
@@ -160,6 +145,7 @@ impl Cluster {
         Where {
             client: &self.client,
             config: &self.config,
+            hold: self.hold.as_ref(),
         }
     }
 
@@ -180,47 +166,10 @@ impl Cluster {
     async fn patch(&self, colour: Colour, patch: &serde_json::Value) -> Result<(), Error> {
         let name = self.deployment_name(colour);
         let deployments = self.deployments();
-        self.change(
-            &deployments,
-            "Deployment",
-            &name,
-            &Patch::Strategic(patch.clone()),
-        )
-        .await
-    }
-
-    /// Changes an object as it was before it was seen that the Lease is held: whoever stood still in between, and was
-    /// replaced meanwhile, is refused where the other one has changed it. The cluster's own controllers change objects
-    /// too, so it is tried again.
-    async fn change<K>(
-        &self,
-        api: &Api<K>,
-        kind: &'static str,
-        name: &str,
-        patch: &Patch<serde_json::Value>,
-    ) -> Result<(), Error>
-    where
-        K: Resource + Clone + DeserializeOwned + Debug,
-    {
-        let mut tries = 0;
-        loop {
-            let found = api.get(name).await;
-            let found = found.map_err(|error| objects::fault("read", kind, name, error))?;
-            self.still_held().await?;
-            let patch = fenced(patch, found.meta().resource_version.as_deref());
-            let changed = api.patch(name, &PatchParams::default(), &patch).await;
-            tries += 1;
-            match changed {
-                Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {
-                    sleep(AGAIN).await;
-                }
-                changed => {
-                    return changed
-                        .map(drop)
-                        .map_err(|error| objects::fault("change", kind, name, error));
-                }
-            }
-        }
+        let patch = Patch::Strategic(patch.clone());
+        self.place()
+            .change(&deployments, "Deployment", &name, &patch)
+            .await
     }
 
     async fn pods(&self, colour: Colour) -> Result<Vec<Pod>, Error> {
@@ -244,7 +193,8 @@ impl Cluster {
     async fn turn(&self, service: &str, colour: Colour) -> Result<(), Error> {
         let services: Api<Service> = Api::namespaced(self.client.clone(), &self.config.namespace);
         let patch = json!({"spec": {"selector": {COLOUR: colour.name()}}});
-        self.change(&services, "Service", service, &Patch::Merge(patch))
+        self.place()
+            .change(&services, "Service", service, &Patch::Merge(patch))
             .await
     }
 
@@ -354,8 +304,8 @@ impl Target for Cluster {
     }
 
     async fn migrate(&mut self, release: &Release) -> Result<String, Error> {
-        self.still_held().await?;
-        objects::migrate(&self.place(), release.image()?).await?;
+        self.held().await?;
+        Box::pin(job::migrate(&self.place(), release.image()?)).await?;
         Ok("the database is at the release's schema".to_owned())
     }
 
@@ -448,7 +398,8 @@ impl Target for Cluster {
             self.turn(&format!("{name}-preview"), colour).await?;
         }
         let patch = json!({"metadata": {"annotations": {BALANCE: balance(colour, percent)}}});
-        self.change(&self.ingresses(), "Ingress", &name, &Patch::Merge(patch))
+        self.place()
+            .change(&self.ingresses(), "Ingress", &name, &Patch::Merge(patch))
             .await
     }
 

@@ -1,29 +1,17 @@
-//! Reading Kubernetes' objects: whether a rollout is through, the migration's Job.
+//! Reading Kubernetes' objects: who has which share, whether a rollout is through.
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, PropagationPolicy};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::time::{Instant, sleep};
 
+use super::COLOUR;
 use super::config::Kubernetes;
-use super::{COLOUR, LOOK};
 use crate::deploy::Colour;
 use crate::error::Error;
 
 /// For the next part of an answer.
 const ANSWER: Duration = Duration::from_secs(15);
-/// For migrations; the Job has its own, shorter limit.
-const MIGRATE: Duration = Duration::from_mins(30);
-/// For the last deploy's Job to go.
-const GONE: Duration = Duration::from_mins(1);
-
-pub(super) struct Where<'a> {
-    pub(super) client: &'a kube::Client,
-    pub(super) config: &'a Kubernetes,
-}
 
 pub(super) async fn client(config: &Kubernetes) -> Result<kube::Client, Error> {
     let fault = |what: String| Error::Cluster { what };
@@ -121,102 +109,6 @@ pub(super) fn balanced(annotation: &str) -> u8 {
         return 100;
     }
     u8::try_from(100 * blue / (blue + green)).unwrap_or(100)
-}
-
-/// Runs the CronJob's template once, with the release's image, and waits for its end.
-pub(super) async fn migrate(place: &Where<'_>, image: &str) -> Result<(), Error> {
-    let name = format!("{}-migrate", place.config.name);
-    let namespace = &place.config.namespace;
-    let templates: Api<CronJob> = Api::namespaced(place.client.clone(), namespace);
-    let jobs: Api<Job> = Api::namespaced(place.client.clone(), namespace);
-    let template = templates
-        .get(&name)
-        .await
-        .map_err(|error| fault("read", "CronJob", &name, error))?
-        .spec
-        .map(|spec| spec.job_template)
-        .unwrap_or_default();
-    clear(&jobs, &name).await?;
-    let mut spec = template.spec.unwrap_or_default();
-    for container in spec
-        .template
-        .spec
-        .iter_mut()
-        .flat_map(|pod| &mut pod.containers)
-    {
-        container.image = Some(image.to_owned());
-    }
-    let labels = template.metadata.and_then(|meta| meta.labels);
-    let job = Job {
-        metadata: ObjectMeta {
-            name: Some(name.clone()),
-            labels,
-            ..ObjectMeta::default()
-        },
-        spec: Some(spec),
-        status: None,
-    };
-    jobs.create(&PostParams::default(), &job)
-        .await
-        .map_err(|error| fault("create", "Job", &name, error))?;
-    finished(&jobs, &name).await
-}
-
-/// A Job's template cannot be changed: that of the last deploy goes first.
-async fn clear(jobs: &Api<Job>, name: &str) -> Result<(), Error> {
-    let delete = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..DeleteParams::default()
-    };
-    match jobs.delete(name, &delete).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(fault("delete", "Job", name, error)),
-    }
-    let deadline = Instant::now() + GONE;
-    loop {
-        let found = jobs.get_opt(name).await;
-        if found
-            .map_err(|error| fault("read", "Job", name, error))?
-            .is_none()
-        {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::Late {
-                what: format!("the end of the last Job {name}"),
-                limit: GONE,
-            });
-        }
-        sleep(LOOK).await;
-    }
-}
-
-async fn finished(jobs: &Api<Job>, name: &str) -> Result<(), Error> {
-    let deadline = Instant::now() + MIGRATE;
-    loop {
-        let job = jobs.get(name).await;
-        let job = job.map_err(|error| fault("read", "Job", name, error))?;
-        let status = job.status.unwrap_or_default();
-        if status.succeeded.unwrap_or(0) > 0 {
-            return Ok(());
-        }
-        let failed = status.conditions.iter().flatten();
-        let mut failed = failed.filter(|state| state.type_ == "Failed" && state.status == "True");
-        if let Some(state) = failed.next() {
-            let why = state.reason.as_deref().unwrap_or("Failed");
-            return Err(Error::Cluster {
-                what: format!("the migration failed ({why}); see `kubectl logs job/{name}`"),
-            });
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::Late {
-                what: format!("Job {name}"),
-                limit: MIGRATE,
-            });
-        }
-        sleep(LOOK).await;
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The processes of a drill's own installation: those that work in its folder, as each of a database's does, and
-//! pgBackRest wherever it works. Segments are pushed by one that has gone to `/` and outlives its database.
+//! The processes of a drill's own installation: those that work in its folder, as each of a database's does, and each
+//! pgBackRest whose configuration is there. Segments are pushed by one that has gone to `/` and outlives its database.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -63,8 +63,15 @@ fn pushes(process: &Path, folder: &Path) -> bool {
         && words.any(|word| {
             let conf = word.as_bytes().strip_prefix(b"--config=");
             let conf = conf.map(|conf| Path::new(OsStr::from_bytes(conf)));
-            let conf = conf.and_then(|conf| std::fs::canonicalize(conf).ok());
-            conf.is_some_and(|conf| conf.starts_with(folder))
+            conf.is_some_and(|conf| {
+                // Where it is no more, as it was called: there are disasters that remove it.
+                let real = std::fs::canonicalize(conf);
+                conf.is_absolute()
+                    && real.map_or_else(
+                        |_| conf.starts_with(folder),
+                        |real| real.starts_with(folder),
+                    )
+            })
         })
 }
 

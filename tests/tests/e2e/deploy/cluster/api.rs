@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -23,14 +24,15 @@ pub(super) struct Api {
     pub(super) denied: Mutex<Vec<String>>,
     /// What was for a version that is no more.
     pub(super) conflicts: Mutex<Vec<String>>,
-    /// The last two requests.
-    last: Mutex<[String; 2]>,
+    /// What was answered, but for what was refused.
+    answered: Mutex<Vec<String>>,
+    made: AtomicU64,
     meanwhile: Mutex<Option<Meanwhile>>,
 }
 
-/// What somebody else does right after these requests were answered one after the other.
+/// What somebody else does once these requests, one after the other, have come to what they came to.
 struct Meanwhile {
-    after: [&'static str; 2],
+    after: &'static [&'static str],
     act: Box<dyn FnOnce(&Api) + Send>,
 }
 
@@ -88,7 +90,7 @@ impl Api {
     /// Has somebody else act between two requests: once, after these.
     pub(super) fn meanwhile(
         &self,
-        after: [&'static str; 2],
+        after: &'static [&'static str],
         act: impl FnOnce(&Self) + Send + 'static,
     ) {
         let act = Box::new(act);
@@ -96,13 +98,15 @@ impl Api {
     }
 
     fn asked(&self, verb: &str, key: &str) {
-        let mut last = self.last.lock().unwrap();
-        last.rotate_left(1);
-        last[1] = format!("{verb} {key}");
-        let due = self.meanwhile.lock().unwrap().take_if(|one| {
-            let mut both = one.after.iter().zip(last.iter());
-            both.all(|(after, last)| after == last)
-        });
+        let mut answered = self.answered.lock().unwrap();
+        answered.push(format!("{verb} {key}"));
+        let ends = |after: &[&str]| {
+            let rest = answered.len().checked_sub(after.len());
+            rest.is_some_and(|rest| answered[rest..] == *after)
+        };
+        let mut meanwhile = self.meanwhile.lock().unwrap();
+        let due = meanwhile.take_if(|one| ends(one.after));
+        drop((meanwhile, answered));
         if let Some(due) = due {
             (due.act)(self);
         }
@@ -166,12 +170,16 @@ impl Api {
     pub(super) fn change(&self, key: &str, change: impl FnOnce(&mut Value)) -> Option<Value> {
         let mut objects = self.objects.lock().unwrap();
         let object = objects.get_mut(key)?;
-        let before = object["spec"].clone();
+        let before = object.clone();
         change(object);
+        // As the real one: a change that changes nothing is none.
+        if *object == before {
+            return Some(before);
+        }
         let count = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok());
         let version = count(&object["metadata"]["resourceVersion"]).unwrap_or(0) + 1;
         object["metadata"]["resourceVersion"] = json!(version.to_string());
-        if object["spec"] != before {
+        if object["spec"] != before["spec"] {
             let generation = object["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
@@ -257,11 +265,20 @@ async fn answer(
                 return status(StatusCode::CONFLICT, "AlreadyExists", &key);
             }
             object["metadata"]["resourceVersion"] = json!("1");
+            let nth = api.made.fetch_add(1, Ordering::Relaxed);
+            object["metadata"]["uid"] = json!(format!("uid-{nth}"));
             objects.insert(key, object.clone());
             (StatusCode::CREATED, axum::Json(object)).into_response()
         }
         // In the background: it is gone when its controller has seen it.
         _ => {
+            let wanted: Value = serde_json::from_slice(&body).unwrap();
+            let wanted = &wanted["preconditions"]["uid"];
+            let there = api.objects.lock().unwrap().get(&key).cloned();
+            if there.is_some_and(|there| !wanted.is_null() && there["metadata"]["uid"] != *wanted) {
+                api.conflicts.lock().unwrap().push(key.clone());
+                return status(StatusCode::CONFLICT, "Conflict", &key);
+            }
             let marked = api.change(&key, |object| {
                 object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             });

@@ -1,10 +1,13 @@
 //! Whoever deploys holds the Lease only as long as there are signs of life; whoever lost it changes nothing more.
 
+use std::sync::mpsc;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::World;
+use super::api::Api;
 use crate::world::until;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,41 +89,55 @@ const INGRESS: &str = "ingresses/security-hub";
 const LEASE: &str = "leases/security-hub-deploy";
 const BALANCE: &str = "haproxy-ingress.github.io/blue-green-balance";
 
-/// Begins a deploy, which somebody else takes the Lease from right after `after`, and ends with what the API held then
-/// and what it holds when the deploy has ended, of all that a deploy changes.
-async fn replaced(
-    after: [&'static str; 2],
-    act: impl FnOnce(&super::Api) + Send + 'static,
-) -> (World, [Value; 2]) {
-    let world = World::new().await;
-    let config = std::fs::read_to_string(world.at("deploy.toml")).unwrap();
-    // Renewals of its own would come between.
-    let config = config.replace("state = 'state'", "state = 'state'\nlease = '10m'");
-    std::fs::write(world.at("deploy.toml"), &config).unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
-    world.api.meanwhile(after, move |api| {
-        let other = json!({"holderIdentity": "elsewhere:/var/lib/deploys"});
-        api.change(LEASE, |lease| lease["spec"] = other).unwrap();
-        act(api);
-        tell.send(changeable(api)).unwrap();
-    });
-    let first = world.good("1.0.0");
-    let (code, said) = world.deploy(&first).await;
-    assert_eq!(code, 5, "{said}");
-    let said = said.to_string();
-    assert!(
-        said.contains("elsewhere:/var/lib/deploys has taken over here"),
-        "{said}"
-    );
-    let then = told.try_recv().expect("nobody else acted");
-    let now = changeable(&world.api);
-    (world, [then, now])
+const THEIRS: &str = "elsewhere:/var/lib/deploys";
+
+/// Somebody else takes the Lease. What the API holds then of all that a deploy changes.
+fn taken(api: &Api) -> Value {
+    let other = json!({"holderIdentity": THEIRS});
+    api.change(LEASE, |lease| lease["spec"] = other).unwrap();
+    changeable(api)
 }
 
-/// What a deploy may change, without what a cluster's own controllers say of it.
-fn changeable(api: &super::Api) -> Value {
+/// A world in which a deploy asks for its Lease before a change, and at no other time.
+async fn quiet() -> World {
+    let world = World::new().await;
+    let config = std::fs::read_to_string(world.at("deploy.toml")).unwrap();
+    let config = config.replace("state = 'state'", "state = 'state'\nlease = '10m'");
+    std::fs::write(world.at("deploy.toml"), &config).unwrap();
+    world
+}
+
+/// A deploy that is replaced by `act` after these requests, and changes nothing more.
+async fn replaced(
+    world: &World,
+    name: &str,
+    after: &'static [&'static str],
+    act: impl FnOnce(&Api) -> Value + Send + 'static,
+) {
+    let (tell, told) = mpsc::channel();
+    world
+        .api
+        .meanwhile(after, move |api| tell.send(act(api)).unwrap());
+    let release = world.good(name);
+    let (code, said) = world.deploy(&release).await;
+    assert_eq!(code, 5, "{said}");
+    let wanted = format!("{THEIRS} has taken over here");
+    assert!(said.to_string().contains(&wanted), "{said}");
+    let then = told.try_recv().expect("nobody else acted");
+    assert_eq!(changeable(&world.api), then);
+    // They are done, and its way is gone too.
+    world
+        .api
+        .change(LEASE, |lease| lease["spec"] = json!({}))
+        .unwrap();
+    std::fs::remove_dir_all(world.at("state")).unwrap();
+}
+
+/// What a deploy may change, without what a cluster's own controllers say of it and what they remove.
+fn changeable(api: &Api) -> Value {
     let objects = api.objects.lock().unwrap();
-    let changeable = objects.iter().map(|(key, object)| {
+    let stays = |(_, object): &(&String, &Value)| object["metadata"]["deletionTimestamp"].is_null();
+    let changeable = objects.iter().filter(stays).map(|(key, object)| {
         let said = json!([object["spec"], object["metadata"]["annotations"]]);
         (key.clone(), said)
     });
@@ -129,30 +146,71 @@ fn changeable(api: &super::Api) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_kubernetes_the_next_change_of_whoever_was_replaced_is_not_made_whole_machine() {
-    // Taken a moment ago; nothing but the Lease has changed.
-    let after = [
-        "get leases/security-hub-deploy",
-        "patch leases/security-hub-deploy",
+    let world = quiet().await;
+    // Each moment is right before it makes sure of its Lease, which it took or saw a moment ago; nothing else has changed.
+    let job: &[&str] = &["get jobs/security-hub-migrate"];
+    replaced(&world, "1.0.0", job, taken).await;
+    let service: &[&str] = &["get services/security-hub"];
+    replaced(&world, "1.0.1", service, taken).await;
+    let going: &[&str] = &[
+        "delete jobs/security-hub-migrate",
+        "get jobs/security-hub-migrate",
     ];
-    let (_world, [then, now]) = replaced(after, |_| ()).await;
-    assert_eq!(now, then);
+    replaced(&world, "1.0.2", going, taken).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_kubernetes_a_change_that_was_under_way_is_refused_to_whoever_was_replaced_whole_machine()
- {
+async fn on_kubernetes_a_change_under_way_is_refused_to_whoever_was_replaced_whole_machine() {
+    let world = quiet().await;
     // It has just seen that the Lease is held, and stands still before its change.
-    let after = [
+    let after: &[&str] = &[
         "get ingresses/security-hub",
         "get leases/security-hub-deploy",
     ];
-    let (world, [then, now]) = replaced(after, |api| {
+    replaced(&world, "1.0.0", after, |api| {
         let theirs = "hub.security/colour=blue=50,hub.security/colour=green=50";
         let change =
             |ingress: &mut Value| ingress["metadata"]["annotations"][BALANCE] = json!(theirs);
         api.change(INGRESS, change).unwrap();
+        taken(api)
     })
     .await;
     assert_eq!(*world.api.conflicts.lock().unwrap(), [INGRESS]);
-    assert_eq!(now, then);
+    // The same before it deletes the last migration: they have begun theirs.
+    let after: &[&str] = &[
+        "get jobs/security-hub-migrate",
+        "get leases/security-hub-deploy",
+    ];
+    replaced(&world, "1.0.1", after, |api| {
+        let change = |job: &mut Value| job["metadata"]["uid"] = json!("theirs");
+        api.change("jobs/security-hub-migrate", change).unwrap();
+        taken(api)
+    })
+    .await;
+    let conflicts = world.api.conflicts.lock().unwrap().clone();
+    assert_eq!(conflicts, [INGRESS, "jobs/security-hub-migrate"]);
+    assert!(world.object("jobs/security-hub-migrate")["metadata"]["deletionTimestamp"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_a_change_to_what_is_so_already_is_seen_by_whoever_was_replaced_whole_machine()
+ {
+    let world = World::new().await;
+    world.begin().await;
+    let before = world.object(INGRESS);
+    let (tell, told) = mpsc::channel();
+    world
+        .api
+        .meanwhile(&["patch ingresses/security-hub"], move |api| {
+            let object = api.objects.lock().unwrap()[INGRESS].clone();
+            tell.send(object).unwrap();
+        });
+    let next = world.good("1.1.0");
+    let (code, outcome) = world.deploy(&next).await;
+    assert_eq!(code, 0, "{outcome}");
+    let after = told.try_recv().unwrap();
+    let balance = |ingress: &Value| ingress["metadata"]["annotations"][BALANCE].clone();
+    assert_eq!(balance(&after), balance(&before));
+    let version = |ingress: &Value| ingress["metadata"]["resourceVersion"].clone();
+    assert_ne!(version(&after), version(&before));
 }
