@@ -18,7 +18,7 @@ use crate::error::Error;
 
 /// Object annotation: who changed it last, and when. The API gives an object no new version when a change leaves it as it
 /// was; with this none does.
-const CHANGED: &str = "hub.security/changed";
+pub(super) const CHANGED: &str = "hub.security/changed";
 /// A change that meets somebody else's is tried so often …
 const TRIES: u32 = 8;
 /// … with this between.
@@ -40,15 +40,20 @@ impl Where<'_> {
         }
     }
 
+    /// Of a change, by whom and when; no two are alike.
+    pub(super) fn mark(&self) -> String {
+        format!("{} {}", holder(self.config), micros(SystemClock.now()))
+    }
+
     /// Changes an object as it was before it was seen that the Lease is held: whoever stood still in between, and was
     /// replaced meanwhile, is refused where the other one has changed it. The cluster's own controllers change objects
-    /// too, so it is tried again.
+    /// too, so it is tried again, for the object as it is then.
     pub(super) async fn change<K>(
         &self,
         api: &Api<K>,
         kind: &'static str,
         name: &str,
-        patch: &Patch<Value>,
+        patch: impl Fn(&K) -> Patch<Value>,
     ) -> Result<(), Error>
     where
         K: Resource + Clone + DeserializeOwned + Debug,
@@ -58,8 +63,8 @@ impl Where<'_> {
             let found = api.get(name).await;
             let found = found.map_err(|error| fault("read", kind, name, error))?;
             self.still_held().await?;
-            let mark = format!("{} {}", holder(self.config), micros(SystemClock.now()));
-            let patch = fenced(patch, found.meta().resource_version.as_deref(), &mark);
+            let version = found.meta().resource_version.as_deref();
+            let patch = fenced(patch(&found), version, &self.mark());
             let changed = api.patch(name, &PatchParams::default(), &patch).await;
             tries += 1;
             match changed {
@@ -78,8 +83,7 @@ impl Where<'_> {
 
 /// The same patch, for the object at this version only, which the API refuses (409) once somebody has changed the object;
 /// and marked.
-fn fenced(patch: &Patch<Value>, version: Option<&str>, mark: &str) -> Patch<Value> {
-    let mut patch = patch.clone();
+fn fenced(mut patch: Patch<Value>, version: Option<&str>, mark: &str) -> Patch<Value> {
     if let Patch::Merge(change) | Patch::Strategic(change) = &mut patch {
         let more =
             json!({"metadata": {"resourceVersion": version, "annotations": {CHANGED: mark}}});
@@ -115,7 +119,7 @@ mod tests {
                 json!({"metadata": {"annotations": {CHANGED: "me"}, "resourceVersion": "7"}, "spec": {"replicas": 0}}),
             ),
         ] {
-            let (Patch::Merge(said) | Patch::Strategic(said)) = fenced(&patch, Some("7"), "me")
+            let (Patch::Merge(said) | Patch::Strategic(said)) = fenced(patch, Some("7"), "me")
             else {
                 panic!("another kind of patch");
             };

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions, PropagationPolicy};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::LOOK;
-use super::fence::Where;
-use super::objects::fault;
+use super::fence::{CHANGED, Where};
+use super::objects::{ANSWER, fault};
 use crate::error::Error;
 
 /// For migrations; the Job has its own, shorter limit.
 const MIGRATE: Duration = Duration::from_mins(30);
 /// For the last deploy's Job to go.
 const GONE: Duration = Duration::from_mins(1);
+/// An API that is away for no longer is waited for while the Job runs.
+const SILENT: Duration = Duration::from_mins(1);
 
 /// Runs the CronJob's template once, with the release's image, and waits for its end.
 pub(super) async fn migrate(place: &Where<'_>, image: &str) -> Result<(), Error> {
@@ -44,16 +46,50 @@ pub(super) async fn migrate(place: &Where<'_>, image: &str) -> Result<(), Error>
         metadata: ObjectMeta {
             name: Some(name.clone()),
             labels,
+            annotations: Some([(CHANGED.to_owned(), place.mark())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(spec),
         status: None,
     };
-    // The last one may have taken its time to go.
+    let made = create(place, &jobs, &name, &job).await?;
+    finished(place, &jobs, &name, &made).await
+}
+
+/// Whoever was replaced while the last one went creates none.
+async fn create(place: &Where<'_>, jobs: &Api<Job>, name: &str, job: &Job) -> Result<Job, Error> {
     place.still_held().await?;
-    let made = jobs.create(&PostParams::default(), &job).await;
-    let made = made.map_err(|error| fault("create", "Job", &name, error))?;
-    finished(place, &jobs, &made).await
+    // The client asks again by itself where an API is busy: not until somebody else deploys.
+    let params = PostParams::default();
+    match timeout(ANSWER, jobs.create(&params, job)).await {
+        Ok(Ok(made)) => Ok(made),
+        // Ours, if an answer was lost on the way.
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+            place.still_held().await?;
+            let found = jobs.get_opt(name).await;
+            let found = found.map_err(|error| fault("read", "Job", name, error))?;
+            found
+                .filter(|found| mark_of(found) == mark_of(job))
+                .ok_or_else(|| replaced(name))
+        }
+        Ok(Err(error)) => Err(fault("create", "Job", name, error)),
+        Err(_) => Err(Error::Cluster {
+            what: format!(
+                "the API did not say within {} s whether it made the Job {name}",
+                ANSWER.as_secs()
+            ),
+        }),
+    }
+}
+
+fn mark_of(job: &Job) -> Option<&String> {
+    job.metadata.annotations.as_ref()?.get(CHANGED)
+}
+
+fn replaced(name: &str) -> Error {
+    Error::Cluster {
+        what: format!("somebody has removed or replaced the Job {name} in the middle of it"),
+    }
 }
 
 /// A Job's template cannot be changed: that of the last deploy goes first.
@@ -96,29 +132,24 @@ async fn delete(place: &Where<'_>, jobs: &Api<Job>, name: &str, job: Job) -> Res
     }
 }
 
-async fn finished(place: &Where<'_>, jobs: &Api<Job>, made: &Job) -> Result<(), Error> {
-    let name = made.metadata.name.as_deref().unwrap_or_default();
+async fn finished(place: &Where<'_>, jobs: &Api<Job>, name: &str, made: &Job) -> Result<(), Error> {
     let deadline = Instant::now() + MIGRATE;
+    let mut heard = Instant::now();
     loop {
-        let job = jobs.get(name).await;
-        let job = job.map_err(|error| fault("read", "Job", name, error))?;
-        if job.metadata.uid != made.metadata.uid {
-            place.still_held().await?;
-            return Err(Error::Cluster {
-                what: format!("somebody put another Job {name} in place of the migration's"),
-            });
-        }
-        let status = job.status.unwrap_or_default();
-        if status.succeeded.unwrap_or(0) > 0 {
-            return Ok(());
-        }
-        let failed = status.conditions.iter().flatten();
-        let mut failed = failed.filter(|state| state.type_ == "Failed" && state.status == "True");
-        if let Some(state) = failed.next() {
-            let why = state.reason.as_deref().unwrap_or("Failed");
-            return Err(Error::Cluster {
-                what: format!("the migration failed ({why}); see `kubectl logs job/{name}`"),
-            });
+        match jobs.get_opt(name).await {
+            Ok(Some(job)) if job.metadata.uid == made.metadata.uid => {
+                heard = Instant::now();
+                if has_ended(name, job)? {
+                    return Ok(());
+                }
+            }
+            Ok(_) => {
+                place.still_held().await?;
+                return Err(replaced(name));
+            }
+            // It goes on meanwhile.
+            Err(error) if !is_refusal(&error) && heard.elapsed() < SILENT => {}
+            Err(error) => return Err(fault("read", "Job", name, error)),
         }
         if Instant::now() >= deadline {
             return Err(Error::Late {
@@ -127,5 +158,27 @@ async fn finished(place: &Where<'_>, jobs: &Api<Job>, made: &Job) -> Result<(), 
             });
         }
         sleep(LOOK).await;
+    }
+}
+
+const fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code < 500)
+}
+
+fn has_ended(name: &str, job: Job) -> Result<bool, Error> {
+    let status = job.status.unwrap_or_default();
+    if status.succeeded.unwrap_or(0) > 0 {
+        return Ok(true);
+    }
+    let failed = status.conditions.iter().flatten();
+    let mut failed = failed.filter(|state| state.type_ == "Failed" && state.status == "True");
+    match failed.next() {
+        None => Ok(false),
+        Some(state) => {
+            let why = state.reason.as_deref().unwrap_or("Failed");
+            Err(Error::Cluster {
+                what: format!("the migration failed ({why}); see `kubectl logs job/{name}`"),
+            })
+        }
     }
 }

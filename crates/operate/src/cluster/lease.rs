@@ -18,7 +18,8 @@ use super::config::Kubernetes;
 use super::objects::fault;
 use crate::error::Error;
 
-/// For one request, so that a silent API does not keep the next renewal from being tried.
+/// For one request at least; a quarter of a Lease that lasts longer, so that a silent API does not keep the next renewal
+/// from being tried.
 const ASK: Duration = Duration::from_secs(5);
 /// For an answer that is more than "yes" or "no" …
 const TRIES: u32 = 3;
@@ -218,7 +219,7 @@ impl Held {
     }
 
     async fn read(&self) -> Result<Lease, Error> {
-        match timeout(ASK, self.leases.get(&self.name)).await {
+        match timeout(self.limit(), self.leases.get(&self.name)).await {
             Ok(found) => found.map_err(|error| fault("read", "Lease", &self.name, error)),
             Err(_) => Err(self.silent()),
         }
@@ -230,7 +231,7 @@ impl Held {
         let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": spec}));
         let params = PatchParams::default();
         let patched = self.leases.patch(&self.name, &params, &patch);
-        match timeout(ASK, patched).await {
+        match timeout(self.limit(), patched).await {
             Ok(patched) => patched
                 .map(drop)
                 .map_err(|error| fault("take", "Lease", &self.name, error)),
@@ -238,10 +239,15 @@ impl Held {
         }
     }
 
+    fn limit(&self) -> Duration {
+        (self.lasts / 4).max(ASK)
+    }
+
+    /// What was to be changed is not changed: this is no [`Error::Late`], which tells of something that goes on.
     fn silent(&self) -> Error {
-        Error::Late {
-            what: format!("the API's answer about the Lease {}", self.name),
-            limit: ASK,
+        let (name, limit) = (&self.name, self.limit().as_secs());
+        Error::Cluster {
+            what: format!("the API did not answer about the Lease {name} within {limit} s"),
         }
     }
 }

@@ -163,12 +163,15 @@ impl Cluster {
         found.map_err(|error| objects::fault("read", "Deployment", &name, error))
     }
 
-    async fn patch(&self, colour: Colour, patch: &serde_json::Value) -> Result<(), Error> {
-        let name = self.deployment_name(colour);
-        let deployments = self.deployments();
-        let patch = Patch::Strategic(patch.clone());
+    async fn patch(
+        &self,
+        colour: Colour,
+        patch: impl Fn(&Deployment) -> serde_json::Value,
+    ) -> Result<(), Error> {
+        let (name, deployments) = (self.deployment_name(colour), self.deployments());
+        let patch = |found: &Deployment| Patch::Strategic(patch(found));
         self.place()
-            .change(&deployments, "Deployment", &name, &patch)
+            .change(&deployments, "Deployment", &name, patch)
             .await
     }
 
@@ -194,7 +197,9 @@ impl Cluster {
         let services: Api<Service> = Api::namespaced(self.client.clone(), &self.config.namespace);
         let patch = json!({"spec": {"selector": {COLOUR: colour.name()}}});
         self.place()
-            .change(&services, "Service", service, &Patch::Merge(patch))
+            .change(&services, "Service", service, |_| {
+                Patch::Merge(patch.clone())
+            })
             .await
     }
 
@@ -314,11 +319,14 @@ impl Target for Cluster {
         let replicas = self.wanted(colour).await?;
         let (image, dir) = (release.image()?, release.dir.display().to_string());
         let container = json!({"name": self.config.name, "image": image});
-        let patch = json!({
-            "metadata": {"annotations": {RELEASE: dir}},
-            "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
-        });
-        self.patch(colour, &patch).await
+        let patch = |found: &Deployment| {
+            let replicas = replicas.max(objects::replicas(found));
+            json!({
+                "metadata": {"annotations": {RELEASE: dir}},
+                "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
+            })
+        };
+        self.patch(colour, patch).await
     }
 
     async fn readiness(&mut self, colour: Colour) -> Result<Readiness, Error> {
@@ -369,8 +377,9 @@ impl Target for Cluster {
     async fn strengthen(&mut self, colour: Colour) -> Result<(), Error> {
         self.held().await?;
         let replicas = self.wanted(colour).await?;
-        let patch = json!({"spec": {"replicas": replicas}});
-        self.patch(colour, &patch).await
+        // Its autoscaler may have found meanwhile that it needs more.
+        let patch = |found: &Deployment| json!({"spec": {"replicas": replicas.max(objects::replicas(found))}});
+        self.patch(colour, patch).await
     }
 
     async fn smoke(&mut self, colour: Colour) -> Result<(), String> {
@@ -399,7 +408,9 @@ impl Target for Cluster {
         }
         let patch = json!({"metadata": {"annotations": {BALANCE: balance(colour, percent)}}});
         self.place()
-            .change(&self.ingresses(), "Ingress", &name, &Patch::Merge(patch))
+            .change(&self.ingresses(), "Ingress", &name, |_| {
+                Patch::Merge(patch.clone())
+            })
             .await
     }
 
@@ -412,7 +423,7 @@ impl Target for Cluster {
 
     async fn stop(&mut self, colour: Colour, drain: Duration) -> Result<(), Error> {
         self.held().await?;
-        self.patch(colour, &json!({"spec": {"replicas": 0}}))
+        self.patch(colour, |_| json!({"spec": {"replicas": 0}}))
             .await?;
         // Each pod drains by itself when it is told to end.
         let limit = drain + GRACE;

@@ -10,8 +10,8 @@ use super::config::Kubernetes;
 use crate::deploy::Colour;
 use crate::error::Error;
 
-/// For the next part of an answer.
-const ANSWER: Duration = Duration::from_secs(15);
+/// For an answer, or its next part.
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
 pub(super) async fn client(config: &Kubernetes) -> Result<kube::Client, Error> {
     let fault = |what: String| Error::Cluster { what };

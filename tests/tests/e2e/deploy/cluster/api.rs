@@ -28,6 +28,8 @@ pub(super) struct Api {
     answered: Mutex<Vec<String>>,
     made: AtomicU64,
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// Requests that are done, and whose answer is lost, once each.
+    pub(super) lost: Mutex<Vec<&'static str>>,
 }
 
 /// What somebody else does once these requests, one after the other, have come to what they came to.
@@ -118,6 +120,12 @@ impl Api {
         let router = Router::new().fallback(answer).with_state(Arc::clone(self));
         tokio::spawn(async move { axum::serve(listener, router).await });
         address
+    }
+
+    fn is_lost(&self, request: &str) -> bool {
+        let mut lost = self.lost.lock().unwrap();
+        let at = lost.iter().position(|one| *one == request);
+        at.map(|at| lost.swap_remove(at)).is_some()
     }
 
     fn permits(&self, verb: &str, target: &Target) -> bool {
@@ -286,6 +294,9 @@ async fn answer(
         }
     };
     api.asked(verb, &key);
+    if api.is_lost(&format!("{verb} {key}")) {
+        return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &key);
+    }
     answer
 }
 

@@ -157,6 +157,39 @@ async fn on_kubernetes_the_next_change_of_whoever_was_replaced_is_not_made_whole
         "get jobs/security-hub-migrate",
     ];
     replaced(&world, "1.0.2", going, taken).await;
+    // And while its migration runs, which they remove.
+    let runs: &[&str] = &["create jobs/"];
+    replaced(&world, "1.0.3", runs, |api| {
+        api.objects
+            .lock()
+            .unwrap()
+            .remove("jobs/security-hub-migrate");
+        taken(api)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_an_answer_that_is_lost_takes_no_good_release_back_whole_machine() {
+    let world = quiet().await;
+    let lost = [
+        "get leases/security-hub-deploy",
+        "create jobs/",
+        "get jobs/security-hub-migrate",
+        "patch deployments/security-hub-blue",
+        "patch services/security-hub",
+        "patch ingresses/security-hub",
+    ];
+    *world.api.lost.lock().unwrap() = lost.to_vec();
+    let release = world.good("1.0.0");
+    let (code, outcome) = world.deploy(&release).await;
+    assert_eq!(
+        (code, &outcome["outcome"]),
+        (0, &json!("deployed")),
+        "{outcome}"
+    );
+    assert!(world.api.lost.lock().unwrap().is_empty());
+    assert_eq!(world.live().await, "1.0.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
