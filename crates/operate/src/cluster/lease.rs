@@ -21,7 +21,7 @@ use crate::error::Error;
 /// For one request at least; a quarter of a Lease that lasts longer, so that a silent API does not keep the next renewal
 /// from being tried.
 const ASK: Duration = Duration::from_secs(5);
-/// For an answer that is more than "yes" or "no" …
+/// A question that gets no answer is asked so often …
 const TRIES: u32 = 3;
 /// … with this between.
 const AGAIN: Duration = Duration::from_millis(100);
