@@ -6,8 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::World;
 use super::api::Api;
+use super::{PODS, World};
 use crate::world::until;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,6 +190,28 @@ async fn on_kubernetes_an_answer_that_is_lost_takes_no_good_release_back_whole_m
     );
     assert!(world.api.lost.lock().unwrap().is_empty());
     assert_eq!(world.live().await, "1.0.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kubernetes_a_change_made_again_leaves_what_the_autoscaler_added_whole_machine() {
+    let world = quiet().await;
+    // Between a look at the Deployment and its change, which is refused and made again.
+    let after: &[&str] = &[
+        "get deployments/security-hub-blue",
+        "get leases/security-hub-deploy",
+    ];
+    let deployment = "deployments/security-hub-blue";
+    world.api.meanwhile(after, move |api| {
+        api.change(deployment, |object| {
+            object["spec"]["replicas"] = json!(PODS + 1);
+        })
+        .unwrap();
+    });
+    let release = world.good("1.0.0");
+    let (code, outcome) = world.deploy(&release).await;
+    assert_eq!(code, 0, "{outcome}");
+    assert_eq!(*world.api.conflicts.lock().unwrap(), [deployment]);
+    assert_eq!(world.replicas("blue"), PODS + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
